@@ -1,0 +1,213 @@
+"""PyTorch as a backend of unidl."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from unidl.backend.contract import Backend
+from unidl.backend.variables import VariableMixin
+
+from unidl_torch import elementwise, nn, random, reduce, rnn, shape, training
+from unidl_torch.device import default_device
+from unidl_torch.dtypes import DTYPES, NAMES
+
+
+class Variable(VariableMixin, torch.nn.Parameter):
+    """A `torch.nn.Parameter` that knows its path."""
+
+    _trainable: bool
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self.requires_grad_(self._trainable and self.dtype.is_floating_point)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        if id(self) not in memo:
+            memo[id(self)] = clone = _variable(self.data.clone(memory_format=torch.preserve_format), self._trainable)
+            clone.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return memo[id(self)]
+
+
+def _variable(data: Tensor, trainable: bool) -> Variable:
+    variable = torch.Tensor._make_subclass(Variable, data, trainable and data.dtype.is_floating_point)
+    variable._trainable = trainable
+    return variable
+
+
+class Module(torch.nn.Module):
+    """What layers derive from: a module that starts in evaluation mode, as Keras's layers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.training = False
+
+
+class TorchBackend(Backend):
+    """See `unidl.backend.contract.Backend` for what each method means."""
+
+    name = "torch"
+    engine = "torch"
+    Module = Module
+    Variable = Variable
+    dtypes = DTYPES
+    tensor_types = frozenset({Tensor, torch.nn.Parameter, Variable})
+
+    def __init__(self) -> None:
+        self.table = {
+            **elementwise.TABLE, **reduce.TABLE, **shape.TABLE, **nn.TABLE, **rnn.TABLE, **random.TABLE,
+        }  # fmt: skip
+
+    @property
+    def engine_version(self) -> str:
+        return torch.__version__
+
+    def devices(self) -> list[str]:
+        return ["cpu:0", *(f"gpu:{i}" for i in range(torch.cuda.device_count()))]
+
+    # -- tensors ----------------------------------------------------------------------------
+
+    def is_tensor(self, value: object) -> bool:
+        return isinstance(value, Tensor)
+
+    def to_tensor(self, value: Any, dtype: str | None = None) -> Tensor:
+        if isinstance(value, Tensor):
+            return value if dtype is None else value.to(DTYPES[dtype])
+        array = np.asarray(value)
+        if array.dtype.name == "bfloat16":
+            tensor = torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+        elif array.dtype.isnative:
+            tensor = torch.from_numpy(np.array(array, order="C"))
+        else:
+            tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+        return tensor.to(device=default_device(), dtype=None if dtype is None else DTYPES[dtype])
+
+    def to_numpy(self, tensor: Tensor) -> np.ndarray:
+        tensor = tensor.detach().cpu().resolve_conj()
+        if tensor.dtype is torch.bfloat16:
+            from unidl.ops._bind import numpy_dtype
+
+            return tensor.view(torch.int16).numpy().view(numpy_dtype("bfloat16"))
+        return Tensor.numpy(tensor)
+
+    def shape(self, tensor: Tensor) -> tuple[int, ...]:
+        return tuple(tensor.shape)
+
+    def dim(self, tensor: Tensor, axis: int) -> int:
+        return tensor.shape[axis]
+
+    def dtype(self, tensor: Tensor) -> str:
+        return NAMES[tensor.dtype]
+
+    def cast(self, tensor: Tensor, dtype: str) -> Tensor:
+        return tensor.to(DTYPES[dtype])
+
+    def no_grad(self) -> contextlib.AbstractContextManager[Any]:
+        return torch.no_grad()
+
+    # -- variables --------------------------------------------------------------------------
+
+    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Variable:
+        variable = _variable(self.to_tensor(value), trainable)
+        variable._name = name
+        return variable
+
+    def assign(self, variable: Variable, value: Tensor) -> None:
+        with torch.no_grad():
+            variable.copy_(value)
+
+    def increment(self, variable: Variable) -> None:
+        with torch.no_grad():
+            variable.add_(1)
+
+    # -- gradients --------------------------------------------------------------------------
+
+    def differentiate(
+        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Variable]
+    ) -> tuple[Any, list[Tensor | None], list[Tensor | None]]:
+        nested = any(t.requires_grad for t in tensors)
+        with torch.enable_grad():
+            inputs = [
+                t.view_as(t) if t.requires_grad else t.detach().requires_grad_() if t.is_floating_point() else t
+                for t in tensors
+            ]
+            loss, aux = fn(*inputs)
+            wanted = [*inputs, *variables]
+            floating = [t for t in wanted if t.requires_grad]
+            if not loss.requires_grad:
+                found: Sequence[Tensor | None] = [None] * len(floating)
+            else:
+                found = torch.autograd.grad(loss, floating, allow_unused=True, create_graph=nested)
+        by_id = {id(t): g for t, g in zip(floating, found, strict=True)}
+        gradients = [by_id.get(id(t)) for t in wanted]
+        loss = loss if nested else loss.detach()
+        return (loss, aux), gradients[: len(inputs)], gradients[len(inputs) :]
+
+    def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *tensors: _with_gradient(fn, tensors)
+
+    def train_step(
+        self,
+        forward: Callable[..., tuple[Any, ...]],
+        variables: Sequence[Variable],
+        apply: Callable[[list[Tensor | None]], None],
+        *,
+        jit: bool = False,
+    ) -> Callable[..., tuple[Any, ...]]:
+        parameters = tuple(variables)
+        gradient = torch.autograd.grad
+
+        def step(*inputs: Tensor) -> tuple[Any, ...]:
+            outputs = forward(*inputs)
+            apply(gradient(outputs[0], parameters, allow_unused=True))
+            return outputs
+
+        return step
+
+    def executable(self, graph: Any, *, jit: bool = False) -> Callable[..., Any]:
+        function = super().executable(graph)
+        return torch.compile(function, dynamic=None) if jit else function
+
+    def optimizer_kernel(
+        self, name: str, optimizer: Any, variables: Sequence[Variable]
+    ) -> Callable[[list[Tensor]], None] | None:
+        make = training.KERNELS.get(name)
+        return None if make is None or not variables else make(optimizer, list(variables))
+
+    def set_seed(self, seed: int) -> None:
+        torch.manual_seed(seed)
+
+
+def _with_gradient(fn: Callable[..., Any], tensors: Sequence[Tensor]) -> Any:
+    """Run `fn` inside an autograd function whose backward is the `grad` that `fn` returns."""
+    from unidl import tree
+
+    structure: list[Any] = []
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *inputs: Tensor) -> Any:
+            outputs, ctx.unidl_grad = fn(*inputs)
+            structure.append(outputs)
+            return tuple(tree.flatten(outputs))
+
+        @staticmethod
+        def backward(ctx: Any, *upstream: Tensor) -> Any:
+            gradients = ctx.unidl_grad(*upstream)
+            return tuple(gradients) if isinstance(gradients, (tuple, list)) else gradients
+
+    results = Function.apply(*tensors)
+    return tree.pack_sequence_as(structure[0], results)
+
+
+backend = TorchBackend()

@@ -1,0 +1,278 @@
+"""Products, convolutions, pooling, activations, normalization and losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
+from torch import Tensor
+from unidl.backend.attributes import geometry, same_padding, sized, transpose_padding
+
+_CONV = (F.conv1d, F.conv2d, F.conv3d)
+_CONV_TRANSPOSE = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+_MAX_POOL = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
+
+
+def matmul(x1: Tensor, x2: Tensor) -> Tensor:
+    if x1.dtype in (torch.bool, torch.int8, torch.uint8, torch.int16, torch.float16) and x1.device.type == "cpu":
+        # Narrow types have no (or a slow) CPU kernel.
+        wide = torch.float32 if x1.dtype is torch.float16 else torch.int32
+        return torch.matmul(x1.to(wide), x2.to(wide)).to(x1.dtype)
+    return torch.matmul(x1, x2)
+
+
+def einsum(subscripts: str, operands: Any) -> Tensor:
+    return torch.einsum(subscripts, *operands)
+
+
+def linear(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    if bias is None:
+        return torch.matmul(x, kernel)
+    if x.dim() == 2:
+        return torch.addmm(bias, x, kernel)
+    return torch.matmul(x, kernel) + bias
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    """A view of a channels-last tensor as PyTorch takes it; its memory is `channels_last` already."""
+    return x.movedim(-1, 1)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.movedim(1, -1)
+
+
+def _same(x: Tensor, window: Any, strides: Any, dilation: Any, value: float = 0.0) -> tuple[Tensor, Any]:
+    """What "same" adds: numbers for the engine where both sides are equal, else a padded input."""
+    pairs = [same_padding(x.shape[2 + i], w, s, d) for i, (w, s, d) in enumerate(zip(window, strides, dilation, strict=True))]
+    if all(a == b for a, b in pairs):
+        return x, tuple(a for a, _ in pairs)
+    flat = [n for pair in reversed(pairs) for n in pair]
+    return F.pad(x, flat, value=value), (0,) * len(pairs)
+
+
+def conv_bias(
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> Tensor:
+    n = inputs.dim() - 2
+    g = geometry(n, strides, padding, dilation_rate, data_format)
+    x = _channels_first(inputs) if g.channels_last else inputs
+    weight = kernel.permute(n + 1, n, *range(n))
+    pads: Any = (0,) * n
+    if g.padding == "same":
+        x, pads = _same(x, kernel.shape[:n], g.strides, g.dilation)
+    out = _CONV[n - 1](x, weight, bias, g.strides, pads, g.dilation, x.shape[1] // kernel.shape[n])
+    return _channels_last(out) if g.channels_last else out
+
+
+def conv(
+    inputs: Tensor, kernel: Tensor, strides: Any = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: Any = 1
+) -> Tensor:
+    return conv_bias(inputs, kernel, None, strides, padding, data_format, dilation_rate)
+
+
+def depthwise_conv(
+    inputs: Tensor, kernel: Tensor, strides: Any = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: Any = 1
+) -> Tensor:
+    n = inputs.dim() - 2
+    channels, multiplier = kernel.shape[-2:]
+    # One group for each channel: (*window, 1, channels * multiplier).
+    grouped = kernel.reshape(*kernel.shape[:n], 1, channels * multiplier)
+    return conv_bias(inputs, grouped, None, strides, padding, data_format, dilation_rate)
+
+
+def conv_transpose(
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> Tensor:
+    n = inputs.dim() - 2
+    g = geometry(n, 1, padding, dilation_rate, data_format)
+    strides = sized(strides, n, "strides")
+    extra = (None,) * n if output_padding is None else sized_or_zero(output_padding, n)
+    x = _channels_first(inputs) if g.channels_last else inputs
+    weight = kernel.permute(n + 1, n, *range(n))
+    full = _CONV_TRANSPOSE[n - 1](x, weight, None, strides, 0, 0, 1, g.dilation)
+    crop = []
+    for window, s, d, o in zip(kernel.shape[:n], strides, g.dilation, extra, strict=True):
+        before, after = transpose_padding(window, s, d, g.padding, o)
+        crop.insert(0, (-before, -after))
+    flat = [c for pair in crop for c in pair]
+    out = F.pad(full, flat) if any(flat) else full
+    return _channels_last(out) if g.channels_last else out
+
+
+def sized_or_zero(value: Any, n: int) -> tuple[int, ...]:
+    return (value,) * n if isinstance(value, int) else tuple(value)
+
+
+def max_pool(inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Tensor:
+    n = inputs.dim() - 2
+    g = geometry(n, pool_size if strides is None else strides, padding, 1, data_format)
+    window = sized(pool_size, n, "pool_size")
+    x = _channels_first(inputs) if g.channels_last else inputs
+    pads: Any = (0,) * n
+    if g.padding == "same":
+        low = -float("inf") if x.dtype.is_floating_point else torch.iinfo(x.dtype).min
+        x, pads = _same(x, window, g.strides, g.dilation, low)
+        if any(2 * p > w for p, w in zip(pads, window, strict=True)):
+            x, pads = F.pad(x, [p for p in reversed(pads) for _ in (0, 1)], value=low), (0,) * n
+    out = _MAX_POOL[n - 1](x, window, g.strides, pads)
+    return _channels_last(out) if g.channels_last else out
+
+
+def average_pool(
+    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+) -> Tensor:
+    n = inputs.dim() - 2
+    g = geometry(n, pool_size if strides is None else strides, padding, 1, data_format)
+    window = sized(pool_size, n, "pool_size")
+    x = _channels_first(inputs) if g.channels_last else inputs
+    pool: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[n - 1]
+    if g.padding == "same":
+        padded, pads = _same(x, window, g.strides, g.dilation)
+        if padded is x and all(2 * p <= w for p, w in zip(pads, window, strict=True)):
+            out = pool(x, window, g.strides, pads, False, False)
+        else:
+            if padded is x:
+                flat = [p for p in reversed(pads) for _ in (0, 1)]
+                padded, inside = F.pad(x, flat), F.pad(torch.ones_like(x[:1, :1]), flat)
+            else:
+                inside, _ = _same(torch.ones_like(x[:1, :1]), window, g.strides, g.dilation)
+            # Mean over the elements inside the input: both sums are divided by the window's size.
+            out = pool(padded, window, g.strides) / pool(inside, window, g.strides)
+    else:
+        out = pool(x, window, g.strides)
+    return _channels_last(out) if g.channels_last else out
+
+
+def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
+    return F.leaky_relu(x, negative_slope)
+
+
+def gelu(x: Tensor, approximate: bool = True) -> Tensor:
+    return F.gelu(x, approximate="tanh" if approximate else "none")
+
+
+def softplus(x: Tensor) -> Tensor:
+    # F.softplus switches to the identity at 20, which is exact in float32 and not in float64.
+    return F.softplus(x, threshold=20 if x.dtype is not torch.float64 else 50)
+
+
+def softmax(x: Tensor, axis: Any = -1) -> Tensor:
+    if isinstance(axis, (tuple, list)):
+        return torch.exp(x - torch.logsumexp(x, tuple(axis), True))
+    return torch.softmax(x, axis)
+
+
+def log_softmax(x: Tensor, axis: Any = -1) -> Tensor:
+    if isinstance(axis, (tuple, list)):
+        return x - torch.logsumexp(x, tuple(axis), True)
+    return torch.log_softmax(x, axis)
+
+
+def batch_normalization_training(
+    x: Tensor, axis: int, offset: Tensor | None = None, scale: Tensor | None = None, epsilon: float = 1e-3
+) -> tuple[Tensor, Tensor, Tensor]:
+    moved = x.movedim(axis, 1)
+    out, mean, inverse = torch.native_batch_norm(moved, scale, offset, None, None, True, 0.0, epsilon)
+    # The kernel keeps 1 / sqrt(variance + epsilon) for the backward pass; no second pass over x is needed.
+    variance = inverse.detach().double().pow(-2).sub_(epsilon).clamp_min_(0.0).to(mean.dtype)
+    return out.movedim(1, axis), mean.detach(), variance
+
+
+def batch_normalization(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    axis: int,
+    offset: Tensor | None = None,
+    scale: Tensor | None = None,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    if mean.requires_grad or variance.requires_grad:  # the kernel gives no gradient by the moments
+        shape = [1] * x.dim()
+        shape[axis] = -1
+        factor = torch.rsqrt(variance + epsilon)
+        factor = factor if scale is None else factor * scale
+        shift = -mean * factor if offset is None else offset - mean * factor
+        return x * factor.reshape(shape) + shift.reshape(shape)
+    return F.batch_norm(x.movedim(axis, 1), mean, variance, scale, offset, False, 0.0, epsilon).movedim(1, axis)
+
+
+def layer_normalization(
+    x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Any = -1, epsilon: float = 1e-3
+) -> Tensor:
+    axes = sorted(a % x.dim() for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    last = list(range(x.dim() - len(axes), x.dim()))
+    if axes != last:
+        x = x.movedim(axes, last)
+    out = F.layer_norm(x, x.shape[-len(axes) :], gamma, beta, epsilon)
+    return out if axes == last else out.movedim(last, axes)
+
+
+def scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, scale: float | None = None, is_causal: bool = False
+) -> Tensor:
+    if mask is not None:
+        if is_causal:
+            mask = torch.logical_and(mask, torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril())
+        # A finite number, so that a target which sees nothing gets the mean of all values and not NaN.
+        mask = torch.zeros(mask.shape, dtype=query.dtype, device=query.device).masked_fill_(~mask, -3e4)
+        return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+    return F.scaled_dot_product_attention(query, key, value, is_causal=is_causal, scale=scale)
+
+
+def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1) -> Tensor:
+    axis = axis % output.dim()
+    if target.dim() == output.dim():
+        target = target.squeeze(axis)
+    if from_logits:
+        logs = torch.log_softmax(output, axis)
+    else:
+        logs = torch.log(torch.clamp(output / output.sum(axis, True), 1e-7, 1 - 1e-7))
+    return F.nll_loss(logs if axis == 1 or logs.dim() == 1 else logs.movedim(axis, 1), target.to(torch.int64), reduction="none")
+
+
+def random_dropout(x: Tensor, rate: float, generator: Any = None) -> Tensor:
+    return F.dropout(x, rate, True)
+
+
+TABLE: dict[str, Any] = {
+    "matmul": matmul,
+    "einsum": einsum,
+    "linear": linear,
+    "conv": conv,
+    "conv_bias": conv_bias,
+    "depthwise_conv": depthwise_conv,
+    "conv_transpose": conv_transpose,
+    "max_pool": max_pool,
+    "average_pool": average_pool,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "leaky_relu": leaky_relu,
+    "silu": F.silu,
+    "gelu": gelu,
+    "softplus": softplus,
+    "mish": F.mish,
+    "log_sigmoid": F.logsigmoid,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "batch_normalization": batch_normalization,
+    "batch_normalization_training": batch_normalization_training,
+    "layer_normalization": layer_normalization,
+    "scaled_dot_product_attention": scaled_dot_product_attention,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+    "random_dropout": random_dropout,
+}

@@ -1,0 +1,103 @@
+"""Checking and completing the attributes of window ops and padding: for declarations and backends alike.
+
+Nothing here needs a bound backend, so a backend's modules may import it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from unidl.config import checked_data_format
+from unidl.errors import OpError
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise OpError with `message` unless `condition` holds."""
+    if not condition:
+        raise OpError(message)
+
+
+class Geometry(NamedTuple):
+    """The attributes of a window op, one number for each spatial dimension.
+
+    Attributes:
+        strides, dilation: in elements.
+        padding: "valid" or "same".
+        channels_last: whether channels are the last axis (else axis 1).
+    """
+    strides: tuple[int, ...]
+    padding: str
+    dilation: tuple[int, ...]
+    channels_last: bool
+
+    @property
+    def spatial(self) -> range:
+        """The axes of the spatial dimensions."""
+        n = len(self.strides)
+        return range(1, n + 1) if self.channels_last else range(2, n + 2)
+
+    @property
+    def channel(self) -> int:
+        """The axis of the channels."""
+        return len(self.strides) + 1 if self.channels_last else 1
+
+
+def sized(value: Any, n: int, what: str) -> tuple[int, ...]:
+    """`value` (an int or a sequence of n) as n positive ints."""
+    values = (value,) * n if isinstance(value, int) else tuple(value)
+    if len(values) == 1:
+        values = values * n
+    if len(values) != n or not all(isinstance(v, int) and v > 0 for v in values):
+        raise OpError(f"`{what}` must be a positive int or {n} of them, not {value!r}.")
+    return values
+
+
+def geometry(n: int, strides: Any, padding: str, dilation: Any, data_format: str | None) -> Geometry:
+    """Checked and completed attributes for n spatial dimensions."""
+    require(1 <= n <= 3, f"inputs need 3 to 5 dimensions (batch, 1 to 3 spatial, channels), not {n + 2}.")
+    padding = str(padding).lower()
+    require(padding in ("valid", "same"), f"`padding` must be 'valid' or 'same', not {padding!r}.")
+    strides, dilation = sized(strides, n, "strides"), sized(dilation, n, "dilation_rate")
+    require(max(strides) == 1 or max(dilation) == 1, f"strides {strides} and dilation {dilation} cannot both exceed 1.")
+    return Geometry(strides, padding, dilation, checked_data_format(data_format) == "channels_last")
+
+
+def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Elements to add (before, after) so that the output has ``ceil(size / stride)`` elements.
+
+    If their number is odd, the extra one goes after, as in TensorFlow.
+    """
+    total = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def transpose_padding(
+    window: int, stride: int, dilation: int, padding: str, output_padding: int | None
+) -> tuple[int, int]:
+    """How a transposed convolution crops its full output: elements (before, after) along one dimension.
+
+    The full output has ``(size - 1) * stride + reach`` elements. "same" leaves ``size * stride``, and
+    "valid" ``size * stride + max(reach - stride, 0)``; a negative number adds zeros.
+    """
+    reach = (window - 1) * dilation + 1
+    if padding == "same":
+        if output_padding is None:
+            before = max(reach - stride, 0) // 2
+            return before, reach - stride - before
+        before = reach // 2
+        return before, before - output_padding
+    return 0, min(reach - stride, 0) if output_padding is None else -output_padding
+
+
+def pad_pairs(pad_width: Any, rank: int) -> tuple[tuple[int, int], ...]:
+    """`pad_width` as one (before, after) pair for each dimension."""
+    if isinstance(pad_width, int):
+        pad_width = ((pad_width, pad_width),)
+    pairs = [tuple(p) if isinstance(p, (tuple, list)) else p for p in pad_width]
+    if len(pairs) == 2 and all(isinstance(p, int) for p in pairs):
+        pairs = [tuple(pairs)]
+    if len(pairs) == 1 and rank != 1:
+        pairs = pairs * rank
+    if len(pairs) != rank or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
+        raise OpError(f"`pad_width` {pad_width} does not give a (before, after) pair for each of {rank} dimensions.")
+    return tuple((int(a), int(b)) for a, b in pairs)

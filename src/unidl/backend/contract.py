@@ -1,0 +1,213 @@
+"""What an engine answers so that unidl runs on it.
+
+A backend is one instance of a subclass of :class:`Backend`, published under the entry-point
+group ``unidl.backends``. It brings a *table* (op name to native function) and the handful of
+methods below. Nothing else in unidl knows about an engine; nothing here imports one.
+
+Rules for the table
+-------------------
+* The keys are names of ops declared in ``unidl.ops``. Every primitive must be there; a composite
+  may be, if the engine has a kernel worth calling (the conformance kit checks it all the same).
+* A table function takes the declared parameters in the declared order and with the declared names.
+* Tensor parameters arrive as native tensors whose dtypes have already been promoted and cast as
+  the declaration says, so that the function can be the engine's own. Where a declaration says
+  ``scalars=True`` one operand of a binary op may be a Python number that is exact in the tensor's
+  dtype. Axes arrive as the caller gave them (possibly negative), already checked when tracing.
+* Errors are left to the engine: the caller turns them into one that names op, shapes and dtypes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from unidl.graph.graph import Graph
+
+Tensor = Any
+Variable = Any
+
+
+class Backend(ABC):
+    """One engine.
+
+    Attributes:
+        name: the name users put into ``UNIDL_BACKEND``.
+        engine: distribution name of the engine (``"torch"``), for messages.
+        table: op name to native function.
+        tensor_types: every exact type a native tensor can have, variables included. Membership of
+            ``type(x)`` in this set is the whole type test of the eager path.
+        dtypes: unidl's dtype name to the engine's dtype object. A dtype that the engine lacks is
+            absent.
+        Module: the class a layer derives from (``torch.nn.Module``, ``tf.Module``, …). It must be
+            constructible without arguments and allow ordinary attribute assignment.
+        Variable: the engine's variable class, already mixed with
+            :class:`unidl.backend.variables.VariableMixin`; see :meth:`make_variable`.
+        traces_python: True if the engine's own tracer runs Python functions on symbolic native
+            tensors (TensorFlow's ``tf.function``), so that a whole step is compiled by it.
+        static_shapes: True if compiled graphs need every dimension to be known (MXNet's
+            ``CachedOp``): unidl then traces once for each input shape.
+        trains: False if there are no gradients (the NumPy backend).
+    """
+
+    name: ClassVar[str]
+    engine: ClassVar[str]
+    table: dict[str, Callable[..., Any]]
+    tensor_types: frozenset[type]
+    dtypes: dict[str, Any]
+    Module: type = object
+    Variable: type
+    traces_python: bool = False
+    static_shapes: bool = False
+    trains: bool = True
+
+    # -- about the engine -------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def engine_version(self) -> str:
+        """Version of the engine, as it reports it."""
+
+    @abstractmethod
+    def devices(self) -> list[str]:
+        """Names of the devices the engine can use, e.g. ``["cpu:0", "gpu:0"]``."""
+
+    # -- tensors ----------------------------------------------------------------------------
+
+    def is_tensor(self, value: object) -> bool:
+        """Whether `value` is a native tensor or variable (subclasses included)."""
+        return isinstance(value, tuple(self.tensor_types))
+
+    @abstractmethod
+    def to_tensor(self, value: Any, dtype: str | None = None) -> Tensor:
+        """A native tensor from a NumPy array, Python scalar, nested list or native tensor.
+
+        Without `dtype` NumPy arrays and tensors keep theirs (the caller has applied unidl's
+        defaults for Python numbers and lists). A native tensor of the right dtype is returned as
+        it is. NumPy memory is copied unless nobody can write to it later.
+        """
+
+    @abstractmethod
+    def to_numpy(self, tensor: Tensor) -> np.ndarray:
+        """The value on the host; bfloat16 as ``ml_dtypes.bfloat16`` where that is installed."""
+
+    @abstractmethod
+    def shape(self, tensor: Tensor) -> tuple[int | None, ...]:
+        """The static shape; None where the engine's own tracer does not know a dimension."""
+
+    def dim(self, tensor: Tensor, axis: int) -> Any:
+        """Size of one axis, as a value that the engine's shape arguments accept."""
+        return self.shape(tensor)[axis]
+
+    @abstractmethod
+    def dtype(self, tensor: Tensor) -> str:
+        """unidl's name of the dtype."""
+
+    def cast(self, tensor: Tensor, dtype: str) -> Tensor:
+        return self.table["cast"](tensor, dtype)
+
+    def no_grad(self) -> contextlib.AbstractContextManager[Any]:
+        """A context in which nothing is recorded for gradients."""
+        return contextlib.nullcontext()
+
+    # -- variables --------------------------------------------------------------------------
+
+    @abstractmethod
+    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Variable:
+        """An instance of `self.Variable` holding `value` (dtype kept)."""
+
+    @abstractmethod
+    def assign(self, variable: Variable, value: Tensor) -> None:
+        """Overwrite the variable in place with a tensor of its shape and dtype; never recorded."""
+
+    def increment(self, variable: Variable) -> None:
+        """Add 1 in place to an integer variable (a step counter); never recorded."""
+        self.assign(variable, self.table["add"](variable, 1))
+
+    # -- gradients --------------------------------------------------------------------------
+
+    def differentiate(
+        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Variable]
+    ) -> tuple[Any, list[Tensor | None], list[Tensor | None]]:
+        """Call ``fn(*tensors)`` and differentiate its loss.
+
+        `fn` returns ``(loss, aux)``, `loss` a 0-d tensor. The result is ``((loss, aux), gradients
+        by tensors, gradients by variables)``; None where the loss does not depend on one. Calls
+        may be nested where the engine has higher-order gradients.
+        """
+        raise self.no_training_error("gradients")
+
+    def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Make ``fn(*tensors) -> (outputs, grad_fn)`` differentiable by its own ``grad_fn``.
+
+        ``grad_fn(*upstream)`` takes one tensor for each output and returns one for each input
+        (or a single one).
+        """
+        raise self.no_training_error("custom gradients")
+
+    # -- running graphs ---------------------------------------------------------------------
+
+    def executable(self, graph: Graph, *, jit: bool = False) -> Callable[..., Any]:
+        """A function of the graph's inputs that returns its flat outputs and applies its updates.
+
+        The default is replay: generated straight-line Python that calls the table's functions.
+        An engine with a graph compiler overrides this (and may fall back to replay for graphs
+        with opaque nodes).
+        """
+        from unidl.graph.replay import replay
+
+        return replay(graph, self)
+
+    def jit(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile a Python function of native tensors with the engine's own tracer.
+
+        Called only if `traces_python` is True.
+        """
+        return fn
+
+    def train_step(
+        self,
+        forward: Callable[..., tuple[Any, ...]],
+        variables: Sequence[Variable],
+        apply: Callable[[list[Tensor | None]], None],
+        *,
+        jit: bool = False,
+    ) -> Callable[..., tuple[Any, ...]]:
+        """One training step as one function.
+
+        `forward(*inputs)` is an executable whose first output is the loss; `apply(gradients)`
+        changes the variables. The returned function takes the inputs, and returns the outputs.
+        """
+        raise self.no_training_error("training")
+
+    def optimizer_kernel(
+        self, name: str, optimizer: Any, variables: Sequence[Variable]
+    ) -> Callable[[list[Tensor]], None] | None:
+        """A fused update of all `variables` at once, or None if the engine has none.
+
+        `name` is the optimizer's `kernel` ("sgd", "adam", "adamw", "rmsprop"); `optimizer` has
+        its hyperparameters as attributes, `learning_rate` and `iterations` as variables, and its
+        slots as ``optimizer.slots[slot_name]``, a list parallel to `variables`. The function must
+        do what the optimizer's own `update_step` does, increments of `iterations` excluded.
+        """
+        return None
+
+    # -- random -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def set_seed(self, seed: int) -> None:
+        """Seed the engine's own generator."""
+
+    def host_call(self, fn: Callable[[tuple[int, ...]], np.ndarray], shape: Any, dtype: str) -> Tensor:
+        """The tensor of `shape` (ints and engine sizes) that ``fn(shape)`` makes on the host, anew at each run."""
+        return self.to_tensor(fn(tuple(int(d) for d in shape)), dtype)
+
+    def no_training_error(self, what: str) -> Exception:
+        return RuntimeError(
+            f"The {self.name} backend has no {what}: it is for inference. Set UNIDL_BACKEND to torch, "
+            "tensorflow or mxnet (before unidl is imported) to train."
+        )

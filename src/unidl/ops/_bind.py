@@ -1,0 +1,373 @@
+"""Binding a declared op to the backend: the function that users call.
+
+The eager path is generated for each op and does a type test, at most one dtype test, and the
+native call. Everything else (conversion, promotion, recording, errors) is in `_slow` and `_explain`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from unidl._state import state
+from unidl.backend import active
+from unidl.dtypes import COMPLEX, FLOATS, INTEGERS, dtype_name, floatx, result_dtype, to_float, weak_kind
+from unidl.errors import OpError, UntraceableError, describe
+from unidl.graph.symbolic import Node, SymbolicTensor, TensorSpec, symbols
+from unidl.ops._declare import TABLE, Op
+
+_NATIVE_FLOATS = frozenset(native for name, native in active.dtypes.items() if name in FLOATS or name in COMPLEX)
+
+
+def bind(op: Op) -> Any:
+    """Generate the public function of `op` for the active backend."""
+    namespace: dict[str, Any] = {
+        "_op": op,
+        "_f": active.table.get(op.name, op.rule if op.kind == "composite" else None),
+        "_types": active.tensor_types,
+        "_floats": _NATIVE_FLOATS,
+        "_state": state,
+        "_slow": _slow,
+        "_explain": _explain,
+    }
+    if namespace["_f"] is None:
+        namespace["_f"] = _missing(op)
+    head = []
+    for name, parameter in op.signature.parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in head:
+            head.append("*")
+        if parameter.default is parameter.empty:
+            head.append(name)
+        else:
+            namespace[f"_default_{name}"] = parameter.default
+            head.append(f"{name}=_default_{name}")
+    arguments = ", ".join(op.parameters)
+    packed = f"({arguments}{',' if len(op.parameters) == 1 else ''})"
+    source = [f"def {op.name}({', '.join(head)}):"]
+    if "dtype" in op.parameters:
+        namespace["_dtype_name"] = dtype_name
+        source += ["    if dtype is not None and type(dtype) is not str:", "        dtype = _dtype_name(dtype)"]
+    test = _fast_test(op)
+    if test:
+        source += [
+            f"    if {test}:",
+            "        try:",
+            f"            return _f({arguments})",
+            "        except Exception as error:",
+            f"            better = _explain(_op, {packed}, error)",
+            "            if better is None:",
+            "                raise",
+            "            raise better from error",
+        ]
+    source.append(f"    return _slow(_op, _f, {packed})")
+    exec(compile("\n".join(source), f"<unidl.ops.{op.name}>", "exec"), namespace)
+    public = namespace[op.name]
+    public.__doc__, public.__module__ = op.rule.__doc__, op.rule.__module__
+    public.__annotations__ = dict(getattr(op.rule, "__annotations__", {}))
+    public.op = op
+    return public
+
+
+def _fast_test(op: Op) -> str:
+    tests = ["_state.trace is None"]
+    for name, kind in op.tensor_parameters.items():
+        if kind == "many":
+            return ""
+        native = f"type({name}) in _types"
+        tests.append(f"({name} is None or {native})" if kind == "optional" else native)
+    optional = {n for n, k in op.tensor_parameters.items() if k == "optional"}
+    if len(op.promote) > 1:
+        first = op.promote[0]
+        for name in op.promote[1:]:
+            same = f"{name}.dtype is {first}.dtype"
+            tests.append(f"({name} is None or {same})" if name in optional else same)
+    if op.floating:
+        for name in op.promote[:1] or tuple(op.tensor_parameters):
+            test = f"{name}.dtype in _floats"
+            tests.append(f"({name} is None or {test})" if name in optional else test)
+    return " and ".join(tests)
+
+
+def _missing(op: Op) -> Any:
+    def missing(*args: Any) -> Any:
+        raise OpError(f"{op.name}: the {active.name} backend has no implementation of this op, and it is a primitive.")
+
+    return missing
+
+
+def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
+    """Record if anything is symbolic; otherwise convert, promote and run."""
+    try:
+        if state.trace is not None or any(
+            _has_symbol(op, name, v) for name, v in zip(op.parameters, values, strict=True)
+        ):
+            return record(op, values)
+        prepared = _prepare(op, values, _native, _cast_native)
+    except OpError as error:
+        raise _named(op, values, error) from None
+    try:
+        return implementation(*prepared)
+    except Exception as error:
+        better = _explain(op, tuple(prepared), error)
+        if better is None:
+            raise
+        raise better from error
+
+
+def _has_symbol(op: Op, name: str, value: Any) -> bool:
+    kind = op.tensor_parameters.get(name)
+    if kind is None:
+        return next(symbols(value), None) is not None
+    if kind == "many":
+        return (
+            any(type(v) is SymbolicTensor for v in value)
+            if isinstance(value, (list, tuple))
+            else type(value) is SymbolicTensor
+        )
+    return type(value) is SymbolicTensor
+
+
+def record(op: Op, values: tuple[Any, ...]) -> Any:
+    """Add a node for `op` to the graph and return its symbolic outputs."""
+    from unidl.graph.trace import trace_composite
+
+    trace = state.trace
+    values = tuple(_prepare(op, values, as_symbol, _cast_symbol))
+    path = trace.path if trace is not None else ""
+    if op.kind == "composite":
+        inner, specs = trace_composite(op, values)
+        node = Node(op, values, specs, path, inner)
+    else:
+        node = Node(op, values, op.rule(*values), path)
+    if trace is not None:
+        trace.nodes.append(node)
+    return node.result
+
+
+# -- conversion and promotion ----------------------------------------------------------------------
+
+
+def host_array(value: Any, dtype: str | None = None) -> np.ndarray:
+    """A NumPy array of `value`; Python numbers and lists get unidl's default dtypes.
+
+    Raises:
+        OpError: for strings, objects and ragged lists.
+    """
+    plain = not isinstance(value, (np.ndarray, np.generic))
+    if plain and active.is_tensor(value):
+        value = active.to_numpy(value)
+        plain = False
+    if plain and isinstance(value, (list, tuple)):
+        value = [active.to_numpy(v) if active.is_tensor(v) else v for v in value]
+        plain = not any(isinstance(v, (np.ndarray, np.generic)) for v in value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise OpError(
+            f"cannot make a tensor of a ragged list ({error}); pad it, e.g. with utils.pad_sequences."
+        ) from None
+    if array.dtype.kind in "OUSMm":
+        example = f" (first element {array.flat[0]!r})" if array.size else ""
+        raise OpError(
+            f"cannot make a tensor of a {type(value).__name__} with NumPy dtype {array.dtype}{example}: tensors hold "
+            "numbers and bools. Encode strings and objects first."
+        )
+    if dtype is None and plain:
+        kind = array.dtype.kind
+        if kind == "f":
+            dtype = floatx()
+        elif kind in "iu" and (array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)):
+            dtype = "int32"
+        elif kind == "c":
+            dtype = "complex64"
+    if dtype is not None and dtype_name(array.dtype) != dtype:
+        array = array.astype(numpy_dtype(dtype))
+    return array
+
+
+def numpy_dtype(name: str) -> Any:
+    """The NumPy dtype of a unidl dtype; bfloat16 comes from `ml_dtypes`."""
+    if name == "bfloat16":
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise ImportError("bfloat16 arrays on the host need the package ml_dtypes: pip install ml_dtypes") from None
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+def dtype_of(value: Any) -> str:
+    """unidl's dtype of a symbolic tensor, native tensor or NumPy value."""
+    if type(value) is SymbolicTensor:
+        return value.dtype
+    if active.is_tensor(value):
+        return active.dtype(value)
+    return dtype_name(value.dtype)
+
+
+def _native(value: Any, dtype: str | None) -> Any:
+    if type(value) in active.tensor_types or active.is_tensor(value):
+        return value if dtype is None or active.dtype(value) == dtype else active.cast(value, dtype)
+    return active.to_tensor(host_array(value, dtype), dtype)
+
+
+def as_symbol(value: Any, dtype: str | None = None) -> SymbolicTensor:
+    """`value` as a symbolic tensor: variables and constants become leaves of the graph."""
+    if type(value) is not SymbolicTensor:
+        if isinstance(value, active.Variable):
+            value = _variable_leaf(value)
+        else:
+            if active.is_tensor(value):
+                if state.trace is not None:
+                    state.trace.check_constant(value)
+                constant, shape, kind = value, active.shape(value), active.dtype(value)
+            else:
+                constant = host_array(value, dtype)
+                shape, kind = constant.shape, dtype_name(constant.dtype)
+            value = SymbolicTensor(shape, kind)
+            value.value = constant
+    return value if dtype is None or value.dtype == dtype else _cast_symbol(value, dtype)
+
+
+def _variable_leaf(variable: Any) -> SymbolicTensor:
+    if state.trace is not None:
+        return state.trace.leaf(variable)
+    leaf = SymbolicTensor(active.shape(variable), active.dtype(variable), name=variable.path)
+    leaf.value = variable
+    return leaf
+
+
+def _cast_symbol(value: SymbolicTensor, dtype: str) -> SymbolicTensor:
+    return record(TABLE["cast"], (value, dtype))
+
+
+def _cast_native(value: Any, dtype: str) -> Any:
+    return active.cast(value, dtype)
+
+
+def _prepare(op: Op, values: tuple[Any, ...], convert: Any, cast: Any) -> list[Any]:
+    """Arguments with tensor parameters converted and promoted as the declaration says."""
+    prepared = list(values)
+    group: list[tuple[int, int | None]] = []  # positions (argument, place in a list) that are promoted
+    for position, name in enumerate(op.parameters):
+        kind = op.tensor_parameters.get(name)
+        if kind is None:
+            continue
+        value = values[position]
+        promoted = name in op.promote or (op.floating and not op.promote)
+        if kind == "many":
+            if not isinstance(value, (list, tuple)):
+                # A single array stands for the list of its slices, as in NumPy.
+                value = list(value) if hasattr(value, "__iter__") else [value]
+            prepared[position] = list(value)
+            for place, item in enumerate(value):
+                if item is None:
+                    raise OpError(f"argument `{name}` holds None at place {place}.")
+                if promoted:
+                    group.append((position, place))
+                else:
+                    prepared[position][place] = convert(item, None)
+        elif value is None:
+            if kind == "one":
+                raise OpError(f"argument `{name}` is None; a tensor is expected.")
+        elif promoted:
+            group.append((position, None))
+        else:
+            prepared[position] = convert(value, None)
+    if group:
+        _promote(op, prepared, group, convert)
+    return prepared
+
+
+def _promote(op: Op, prepared: list[Any], group: list[tuple[int, int | None]], convert: Any) -> None:
+    def get(where: tuple[int, int | None]) -> Any:
+        value = prepared[where[0]]
+        return value if where[1] is None else value[where[1]]
+
+    def put(where: tuple[int, int | None], value: Any) -> None:
+        if where[1] is None:
+            prepared[where[0]] = value
+        else:
+            prepared[where[0]][where[1]] = value
+
+    kinds, tensors = [], 0
+    for where in group:
+        value = get(where)
+        kind = weak_kind(value)
+        if kind is None:
+            tensors += 1
+            if not hasattr(value, "dtype"):
+                put(where, value := convert(value, None))
+            kind = dtype_of(value)
+        kinds.append(kind)
+    dtype = result_dtype(*kinds)
+    if op.floating:
+        dtype = to_float(dtype)
+    for where, kind in zip(group, kinds, strict=True):
+        value = get(where)
+        if op.scalars and tensors and weak_kind(value) is not None:
+            put(where, float(value) if dtype in FLOATS else int(value) if dtype in INTEGERS else convert(value, dtype))
+        elif kind != dtype or type(value) is not SymbolicTensor:
+            put(where, convert(value, dtype))
+
+
+def prepared_value(variable: Any, value: Any) -> Any:
+    """`value` as something that can be assigned to `variable`: same dtype, checked shape."""
+    convert = _native if state.trace is None and type(value) is not SymbolicTensor else as_symbol
+    prepared = convert(value, active.dtype(variable))
+    have = prepared.shape if type(prepared) is SymbolicTensor else active.shape(prepared)
+    want = tuple(active.shape(variable))
+    if len(have) != len(want) or any(
+        a is not None and b is not None and a != b for a, b in zip(have, want, strict=True)
+    ):
+        raise ValueError(
+            f"Variable {variable.path!r} has shape {want}; a value of shape {tuple(have)} cannot be assigned to it."
+        )
+    return prepared
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+def _named(op: Op, values: tuple[Any, ...], error: OpError) -> OpError:
+    """`error` with the op, its arguments and the layer, unless it names an op already."""
+    if getattr(error, "named", False):
+        return error
+    arguments = ", ".join(f"{n}={describe(v)}" for n, v in zip(op.parameters, values, strict=True))
+    where = f" in layer {state.trace.path!r}" if state.trace is not None and state.trace.path else ""
+    better = OpError(f"ops.{op.name}({arguments}){where}: {error}")
+    better.named = True  # type: ignore[attr-defined]
+    return better
+
+
+def _explain(op: Op, values: tuple[Any, ...], error: Exception) -> Exception | None:
+    """What to raise instead of an engine's `error`: the op's own complaint, if it has one.
+
+    The shape rule is run on the arguments' shapes; if it accepts them the engine's error stands.
+    """
+    if isinstance(error, (OpError, UntraceableError)):
+        return _named(op, values, error) if isinstance(error, OpError) else None
+    previous, state.trace = state.trace, None
+    try:
+        specs = [_as_spec(v) if n in op.tensor_parameters else v for n, v in zip(op.parameters, values, strict=True)]
+        op.rule(*specs)
+    except OpError as complaint:
+        state.trace = previous
+        return _named(op, values, complaint)
+    except Exception:  # the rule cannot judge these arguments: the engine's own error is shown
+        return None
+    finally:
+        state.trace = previous
+    return None
+
+
+def _as_spec(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_as_spec(v) for v in value]
+    if value is None or weak_kind(value) is not None:
+        return value
+    return SymbolicTensor(tuple(active.shape(value)), active.dtype(value))
+
+
+__all__ = ["TensorSpec", "as_symbol", "bind", "dtype_of", "host_array", "numpy_dtype", "prepared_value", "record"]

@@ -1,0 +1,169 @@
+"""Declaring ops: one Python function each, primitive or composite.
+
+A **primitive**'s body is its shape and dtype rule: it receives symbolic tensors (`shape`, `dtype`)
+for its tensor parameters and returns a :class:`TensorSpec`, or a tuple of them. Backends supply
+the implementation. A **composite**'s body is its decomposition into other ops; a backend may have
+a kernel for it in its table, and need not.
+
+Which parameters are tensors is read off the annotations::
+
+    x: Tensor            one tensor
+    b: Tensor | None     one tensor or nothing
+    xs: Tensors          a list or tuple of tensors
+
+Everything else is an attribute, passed on as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from unidl.backend.attributes import require
+from unidl.errors import OpError, describe
+from unidl.graph.symbolic import SymbolicTensor, TensorSpec
+
+Tensor = Any
+Tensors = Sequence[Any]
+
+_KINDS = {"Tensor": "one", "Tensor | None": "optional", "Tensors": "many"}
+
+#: Every declared op by name: the table that backends, importers and the conformance kit read.
+TABLE: dict[str, Op] = {}
+
+
+@dataclass(eq=False)
+class Op:
+    """A declared op.
+
+    Attributes:
+        name: public name, unique in the table.
+        kind: "primitive", "composite" or "opaque" (native code recorded as one node).
+        rule: the declared body.
+        parameters: names of all parameters in order.
+        tensor_parameters: name to "one", "optional" or "many".
+        promote: the tensor parameters that meet in one dtype.
+        floating: whether integers among the promoted parameters (all tensor parameters if none
+            are promoted) become the default float.
+        scalars: whether backends accept a Python number for one of the promoted parameters.
+        public: the function users call, bound to the backend.
+    """
+
+    name: str
+    kind: str
+    rule: Callable[..., Any]
+    parameters: tuple[str, ...]
+    tensor_parameters: dict[str, str]
+    promote: tuple[str, ...] = ()
+    floating: bool = False
+    scalars: bool = False
+    module: str = ""
+    signature: inspect.Signature = field(default_factory=inspect.Signature)
+    public: Callable[..., Any] = field(default=lambda: None)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} op {self.name}>"
+
+    def fail(self, message: str) -> OpError:
+        return OpError(f"{self.name}: {message}")
+
+
+def _declare(kind: str, fn: Callable[..., Any], promote: str, floating: bool, scalars: bool) -> Callable[..., Any]:
+    from unidl.ops._bind import bind
+
+    signature = inspect.signature(fn)
+    tensors = {name: _KINDS[p.annotation] for name, p in signature.parameters.items() if p.annotation in _KINDS}
+    names = tuple(promote.split())
+    if unknown := [n for n in names if n not in tensors]:
+        raise TypeError(f"{fn.__name__}: promotes {unknown}, which are not tensor parameters.")
+    op = Op(
+        fn.__name__, kind, fn, tuple(signature.parameters), tensors, names, floating, scalars, fn.__module__, signature
+    )
+    if op.name in TABLE:
+        raise TypeError(f"op {op.name!r} is declared twice.")
+    TABLE[op.name] = op
+    op.public = bind(op)
+    return op.public
+
+
+def primitive(fn: Any = None, /, *, promote: str = "", floating: bool = False, scalars: bool = False) -> Any:
+    """Declare a primitive; the body is its shape and dtype rule."""
+    if fn is None:
+        return lambda f: _declare("primitive", f, promote, floating, scalars)
+    return _declare("primitive", fn, promote, floating, scalars)
+
+
+def composite(fn: Any = None, /, *, promote: str = "", floating: bool = False, scalars: bool = False) -> Any:
+    """Declare a composite; the body is its decomposition."""
+    if fn is None:
+        return lambda f: _declare("composite", f, promote, floating, scalars)
+    return _declare("composite", fn, promote, floating, scalars)
+
+
+# -- what shape rules are made of ------------------------------------------------------------------
+
+
+def like(x: SymbolicTensor, dtype: str | None = None) -> TensorSpec:
+    """The spec of an elementwise result of `x`."""
+    return TensorSpec(x.shape, dtype or x.dtype)
+
+
+def axis_index(axis: Any, ndim: int, what: str = "axis") -> int:
+    """`axis` as a number from 0 to ``ndim - 1``, or an error that says what would fit."""
+    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise OpError(f"`{what}` must be an int, not {axis!r}.")
+    axis = int(axis)
+    if not -ndim <= axis < ndim:
+        raise OpError(f"`{what}` is {axis}, out of range for {ndim} dimensions (allowed: {-ndim} to {ndim - 1}).")
+    return axis % ndim if ndim else 0
+
+
+def axes_tuple(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Reduction axes (None: all) as sorted non-negative numbers."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = [axis_index(a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else [axis])]
+    if len(set(axes)) != len(axes):
+        raise OpError(f"`axis` names a dimension twice: {axis}.")
+    return tuple(sorted(axes))
+
+
+def reduced_shape(shape: Sequence[int | None], axis: Any, keepdims: bool) -> tuple[int | None, ...]:
+    axes = axes_tuple(axis, len(shape))
+    if keepdims:
+        return tuple(1 if i in axes else d for i, d in enumerate(shape))
+    return tuple(d for i, d in enumerate(shape) if i not in axes)
+
+
+def broadcast(*shapes: Sequence[int | None]) -> tuple[int | None, ...]:
+    """NumPy's broadcasting of shapes with unknown dimensions.
+
+    An unknown dimension against 1 (or another unknown one) stays unknown; against n > 1 it is n.
+    """
+    ndim = max((len(s) for s in shapes), default=0)
+    result: list[int | None] = []
+    for i in range(-ndim, 0):
+        dims = [s[i] for s in shapes if len(s) >= -i]
+        known = {d for d in dims if d is not None and d != 1}
+        if len(known) > 1:
+            raise OpError(f"shapes {', '.join(str(list(s)) for s in shapes)} do not broadcast (dimension {i}).")
+        if known:
+            result.append(known.pop())
+        else:
+            result.append(None if None in dims else 1)
+    return tuple(result)
+
+
+def same_dim(a: int | None, b: int | None, what: str) -> int | None:
+    """The common size of two dimensions that must be equal; None if both are unknown."""
+    if a is not None and b is not None and a != b:
+        raise OpError(f"{what}: {a} and {b} differ.")
+    return b if a is None else a
+
+
+__all__ = [
+    "TABLE", "Op", "OpError", "Tensor", "TensorSpec", "Tensors", "axes_tuple", "axis_index", "broadcast",
+    "composite", "describe", "like", "primitive", "reduced_shape", "require", "same_dim",
+]  # fmt: skip
