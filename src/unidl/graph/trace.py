@@ -22,6 +22,7 @@ class Trace:
         leaves: variables met so far, with the symbolic tensor that stands for each one's value at
             the start of the graph.
         updates: what each assigned variable will hold at the end of the graph.
+        losses: what layers added with `add_loss`.
         owners: the layers (or the function) whose code is running; constants they hold are known.
     """
 
@@ -31,6 +32,7 @@ class Trace:
         self.leaves: dict[int, tuple[Any, SymbolicTensor]] = parent.leaves if parent else {}
         self.updates: dict[int, tuple[Any, SymbolicTensor]] = parent.updates if parent else {}
         self.owners: list[Any] = parent.owners if parent else []
+        self.losses: list[Any] = parent.losses if parent else []
         self._names: list[str] = parent._names if parent else []
 
     @property
@@ -62,6 +64,16 @@ class Trace:
     def assign(self, variable: Any, value: SymbolicTensor) -> None:
         self.leaf(variable)
         self.updates[id(variable)] = (variable, value)
+
+    def mark(self) -> tuple[int, int, dict[int, Any]]:
+        """What to hand to `rewind` to forget everything recorded from here on."""
+        return len(self.nodes), len(self.losses), dict(self.updates)
+
+    def rewind(self, mark: tuple[int, int, dict[int, Any]]) -> None:
+        del self.nodes[mark[0] :]
+        del self.losses[mark[1] :]
+        self.updates.clear()
+        self.updates.update(mark[2])
 
     def check_constant(self, value: Any) -> None:
         """Refuse a native tensor that native code may have computed from a variable or an input.

@@ -1,0 +1,576 @@
+"""`Layer`: state made once by `build`, a lean call, and what a model needs to know about it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unidl import dtypes, tree
+from unidl._state import state
+from unidl.backend import active
+from unidl.errors import OpError
+from unidl.graph.symbolic import SymbolicTensor, symbols
+from unidl.layers._calling import CallSpec, call_spec, record_layer, run_in_trace, shapes_of
+
+_TYPES = active.tensor_types
+_FLOATS = frozenset(native for name, native in active.dtypes.items() if name in dtypes.FLOATS)
+_counts: dict[str, int] = {}
+
+#: Raised by one whenever something that a recorded graph depends on changes (a layer is frozen).
+structure = {"version": 0}
+
+
+class InputSpec(NamedTuple):
+    """What a built layer takes: checked when a call is recorded, and when one fails.
+
+    Attributes:
+        ndim, min_ndim: exact and least number of dimensions.
+        axes: axis to size.
+    """
+
+    ndim: int | None = None
+    min_ndim: int | None = None
+    axes: dict[int, int] | None = None
+
+
+def unique_name(base: str) -> str:
+    """`base` the first time, then ``base_1``, ``base_2`` …"""
+    count = _counts[base] = _counts.get(base, -1) + 1
+    return f"{base}_{count}" if count else base
+
+
+def reset_names() -> None:
+    """Start counting automatic layer names afresh."""
+    _counts.clear()
+
+
+def snake_case(name: str) -> str:
+    """``Conv2DTranspose`` as ``conv2d_transpose``."""
+    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+class Layer(active.Module):  # type: ignore[name-defined,misc]
+    """A piece of a model: variables, and a computation written with `unidl.ops`.
+
+    Subclasses make variables in ``build(input_shape)`` with `add_weight` and compute in
+    ``call(inputs, …)``. Arguments of `call` named `training` and `mask` are filled in: `training`
+    from the outermost call (False if nobody says), `mask` from the inputs.
+
+    Args:
+        activity_regularizer: callable added as a loss of the outputs.
+        trainable: whether training changes the layer's weights.
+        dtype: dtype of weights and computation; None: the default float.
+        autocast: whether float inputs are cast to that dtype.
+        name: a name, unique in its model; by default made from the class.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        layer = super().__new__(cls)
+        # What the constructor was given is the layer's configuration, unless get_config says more.
+        object.__setattr__(layer, "_arguments", (args, kwargs))
+        object.__setattr__(layer, "_tracked", {})
+        object.__setattr__(layer, "_fast", 0)
+        return layer
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        if "input_shape" in kwargs:
+            self._declared_input = (None, *kwargs.pop("input_shape"))
+        if "input_dim" in kwargs:
+            self._declared_input = (None, kwargs.pop("input_dim"))
+        if kwargs:
+            raise ValueError(
+                f"{type(self).__name__} does not take the arguments {sorted(kwargs)}. "
+                "All layers take: activity_regularizer, trainable, dtype, autocast, name."
+            )
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(f"A layer's name is a string without '/', not {name!r}.")
+        from unidl import regularizers
+
+        self._name = name or unique_name(snake_case(type(self).__name__))
+        self._auto_named = name is None
+        self._path = self._name
+        self._weights: list[Any] = []
+        self._nodes: list[Any] = []
+        self._losses: list[Any] = []
+        self._dtype = dtypes.dtype_name(getattr(dtype, "name", dtype))
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.autocast = autocast
+        self.built = False
+        self.supports_masking = False
+        self.input_spec: InputSpec | None = None
+        self._trainable = bool(trainable)
+
+    # -- attributes -------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        tracked = self._tracked
+        if isinstance(value, (Layer, active.Variable, list, tuple, dict)) or hasattr(value, "update_state"):
+            tracked[name] = value
+        elif name in tracked:
+            del tracked[name]
+        super().__setattr__(name, value)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def path(self) -> str:
+        """Where the layer sits in its model, e.g. ``"model/block/dense"``."""
+        return self._path
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights."""
+        return self._dtype
+
+    variable_dtype = dtype
+    compute_dtype = dtype
+    input_dtype = dtype
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this layer; setting it holds for everything inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        structure["version"] += 1
+        self._trainable = bool(value)
+        for variable in self._own_variables():
+            variable.trainable = self._trainable and getattr(variable, "_wants_training", variable.trainable)
+        for layer in self._sublayers():
+            layer.trainable = value
+
+    # -- what is inside ---------------------------------------------------------------------
+
+    def _own_variables(self) -> list[Any]:
+        found = {id(v): v for v in self._weights}
+        for value in list(self._tracked.values()):
+            for item in _members(value, active.Variable):
+                found.setdefault(id(item), item)
+        return list(found.values())
+
+    def _sublayers(self) -> list[Layer]:
+        found: dict[int, Layer] = {}
+        for name, value in list(self._tracked.items()):
+            if name not in ("_nodes", "_weights"):
+                for item in _members(value, Layer):
+                    found.setdefault(id(item), item)
+        found.pop(id(self), None)
+        return list(found.values())
+
+    def _flatten_layers(self) -> Iterator[Layer]:
+        """This layer and all inside it, each once, depth first."""
+        seen: set[int] = set()
+        todo: list[Layer] = [self]
+        while todo:
+            layer = todo.pop()
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                yield layer
+                todo.extend(reversed(layer._sublayers()))
+
+    @property
+    def variables(self) -> list[Any]:
+        """All variables: of each layer the trainable ones first, then of the layers inside it."""
+        found: dict[int, Any] = {}
+        for layer in self._flatten_layers():
+            own = layer._own_variables()
+            for v in sorted(own, key=lambda v: not getattr(v, "_wants_training", v.trainable)):
+                found.setdefault(id(v), v)
+        return list(found.values())
+
+    @property
+    def weights(self) -> list[Any]:
+        return self.variables
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The variables that training changes."""
+        return [v for v in self.variables if v.trainable]
+
+    trainable_weights = trainable_variables
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        """The variables that training leaves alone."""
+        return [v for v in self.variables if not v.trainable]
+
+    non_trainable_weights = non_trainable_variables
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Metric objects that are attributes of this layer or of one inside it."""
+        found: dict[int, Any] = {}
+        for layer in self._flatten_layers():
+            for value in layer._tracked.values():
+                for item in tree.flatten(value):
+                    if hasattr(item, "update_state") and hasattr(item, "result"):
+                        found.setdefault(id(item), item)
+        return list(found.values())
+
+    def count_params(self) -> int:
+        """The number of elements of all weights."""
+        self._require_built("count_params()")
+        return sum(int(np.prod(tuple(active.shape(v)), dtype=np.int64)) for v in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The weights' values, in the order of `weights`."""
+        return [active.to_numpy(v).copy() for v in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Overwrite all weights.
+
+        Raises:
+            ValueError: if the number of arrays or a shape differs.
+        """
+        variables = self.weights
+        if len(weights) != len(variables):
+            raise ValueError(f"Layer {self.path!r} has {len(variables)} weights, {len(weights)} arrays were given.")
+        for variable, value in zip(variables, weights, strict=True):
+            if tuple(active.shape(variable)) != tuple(np.shape(value)):
+                raise ValueError(
+                    f"Weight {variable.path!r} has shape {tuple(active.shape(variable))}, "
+                    f"the given array {tuple(np.shape(value))}."
+                )
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+
+    # -- state ------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Make the variables. Subclasses override this; it runs once, before the first call."""
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build for the shapes that `get_build_config` gave."""
+        if config:
+            self._build(**config)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes this layer was built for."""
+        return getattr(self, "_build_shapes", None)
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Any:
+        """A new variable that belongs to this layer.
+
+        Args:
+            shape: tuple of ints; () by default.
+            initializer: name, initializer or callable; by default Glorot uniform for floats, zeros otherwise.
+            dtype: None: the layer's.
+            trainable: whether training changes it (while the layer is trainable).
+            regularizer, constraint: callables or names, applied by the training loop.
+            name: last part of its path.
+        """
+        from unidl import constraints, regularizers
+        from unidl.backend.variables import Variable
+
+        name_of = dtypes.dtype_name(dtype) if dtype is not None else self.variable_dtype
+        if initializer is None:
+            initializer = "glorot_uniform" if dtypes.is_float(name_of) else "zeros"
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(d is None for d in shape):
+            raise ValueError(
+                f"Layer {self.path!r} cannot make weight {name!r} of shape {shape}: a dimension is unknown. "
+                "Give the input a fixed size there."
+            )
+        variable = Variable(
+            initializer, shape, name_of, trainable and self._trainable, autocast, aggregation, name=name or "variable"
+        )
+        variable._wants_training = trainable
+        variable._path = f"{self._path}/{variable.name}"
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        variable.overwrite_with_gradient = overwrite_with_gradient
+        self._weights.append(variable)
+        return variable
+
+    def add_variable(self, shape: Any, initializer: Any, **kwargs: Any) -> Any:
+        """The same as `add_weight`."""
+        return self.add_weight(shape, initializer, **kwargs)
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar to what training minimizes. Called in `call`, once for each call."""
+        for item in tree.flatten(loss):
+            (state.trace.losses if state.trace is not None else self._losses).append(item)
+
+    @property
+    def losses(self) -> list[Any]:
+        """Losses added by the latest eager call, and the regularizers of all trainable weights."""
+        added = [loss for layer in self._flatten_layers() for loss in layer._losses]
+        return added + self._regularization()
+
+    def _regularization(self) -> list[Any]:
+        return [v.regularizer(v) for v in self.trainable_variables if v.regularizer is not None]
+
+    def _require_built(self, what: str) -> None:
+        if not self.built and not self._own_variables():
+            raise ValueError(
+                f"{what} needs the weights of layer {self.path!r}, which is not built yet: call it on data, or build(shape)."
+            )
+
+    def _build(self, **shapes: Any) -> None:
+        """Run `build` once, outside any trace."""
+        previous, state.trace = state.trace, None
+        try:
+            self.build(**shapes)
+        except OpError as error:
+            raise self._located(error) from None
+        finally:
+            state.trace = previous
+        self._build_shapes = shapes
+        self._finish_build()
+
+    def _finish_build(self) -> None:
+        spec = call_spec(type(self))
+        self.built = True
+        self._native_dtype = active.dtypes.get(self.compute_dtype)
+        if adopt := getattr(super(), "adopt", None):
+            adopt({v.name: v for v in self._weights}, {layer.name: layer for layer in self._sublayers()})
+        if self.activity_regularizer is None and not spec.masks:
+            self._fast = 2 if spec.training else 1
+
+    # -- calling ----------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._fast and len(args) == 1 and not kwargs and state.trace is None and not state.masks:
+            x = args[0]
+            if type(x) in _TYPES and (x.dtype is self._native_dtype or x.dtype not in _FLOATS):
+                try:
+                    if self._fast == 1:
+                        return self.call(x)
+                    training = state.training
+                    return self.call(x, training=self._default_training() if training is None else training)
+                except OpError as error:
+                    raise self._located(error) from error.__cause__
+        return self._invoke(args, kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as calling the layer; PyTorch's name for it."""
+        return self(*args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"Layer {type(self).__name__} has no `call(inputs)`: a layer's computation goes there.")
+
+    def _default_training(self) -> bool:
+        """`training` when nobody says: False, or what ``train()``/``eval()`` set on PyTorch."""
+        return bool(getattr(self, "training", False))
+
+    def _invoke(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The general call: conversion, building, masks, recording."""
+        spec = call_spec(type(self))
+        args = tuple(self._converted(a) for a in args)
+        kwargs = {k: v if k in ("training", "mask") else self._converted(v) for k, v in kwargs.items()}
+        bound = spec.bind(self, args, kwargs)
+        if state.trace is None and next(symbols(bound), None) is not None:
+            return record_layer(self, spec, args, kwargs, bound)
+        if not self.built:
+            self._build(**shapes_of(self, bound))
+        if state.trace is not None:
+            return run_in_trace(self, spec, bound)
+        try:
+            return self._run(spec, bound)
+        except OpError as error:
+            raise self._located(error) from error.__cause__
+
+    def _run(self, spec: CallSpec, bound: dict[str, Any]) -> Any:
+        """Call with `training` and masks filled in; losses and the output's mask are noted."""
+        bound = dict(bound)
+        previous = state.training
+        if spec.training or bound.get("training") is not None:
+            given = bound.pop("training", None)
+            if given is None:
+                given = previous if previous is not None else self._default_training()
+            state.training = given
+            if spec.training:
+                bound["training"] = given
+        mask = spec.fill_masks(bound)
+        if state.trace is None:
+            self._losses.clear()
+        else:
+            self._check_input(bound)
+        try:
+            outputs = spec.call(self, bound)
+            if self.activity_regularizer is not None:
+                for output in tree.flatten(outputs):
+                    self.add_loss(self.activity_regularizer(output))
+            if mask is not None or spec.makes_mask:
+                self._note_mask(outputs, self.compute_mask(spec.first(bound), mask))
+            return outputs
+        finally:
+            state.training = previous
+
+    def _converted(self, value: Any) -> Any:
+        """NumPy arrays as tensors, floats in the layer's dtype; everything else as it is."""
+        kind = type(value)
+        if kind in _TYPES:
+            if self.autocast and value.dtype in _FLOATS and active.dtype(value) != self.compute_dtype:
+                return active.cast(value, self.compute_dtype)
+            return value
+        if kind is SymbolicTensor:
+            if self.autocast and value.dtype in dtypes.FLOATS and value.dtype != self.compute_dtype:
+                from unidl import ops
+
+                mask, value = value.mask, ops.cast(value, self.compute_dtype)
+                value.mask = mask
+            return value
+        if isinstance(value, (np.ndarray, np.generic)):
+            from unidl.ops import convert_to_tensor
+
+            try:
+                return self._converted(convert_to_tensor(value))
+            except OpError as error:
+                raise self._located(error) from None
+        if kind in (list, tuple):
+            if value and all(type(v) in (int, float, bool) for v in tree.flatten(value)) and kind is list:
+                from unidl.ops import convert_to_tensor
+
+                return self._converted(convert_to_tensor(value))
+            return kind(self._converted(v) for v in value)
+        if kind is dict:
+            return {k: self._converted(v) for k, v in value.items()}
+        return value
+
+    def _check_input(self, bound: dict[str, Any]) -> None:
+        spec = self.input_spec
+        value = next(iter(bound.values()), None)
+        if spec is None or type(value) is not SymbolicTensor:
+            return
+        rank, problem = len(value.shape), ""
+        if spec.ndim is not None and rank != spec.ndim:
+            problem = f"takes {spec.ndim} dimensions"
+        elif spec.min_ndim is not None and rank < spec.min_ndim:
+            problem = f"takes at least {spec.min_ndim} dimensions"
+        else:
+            for axis, size in (spec.axes or {}).items():
+                if value.shape[axis] not in (None, size):
+                    problem = f"was built for {size} elements along axis {axis}"
+        if problem:
+            raise self._located(
+                OpError(f"{type(self).__name__} {problem}, but an input of shape {value.shape} came. Reshape the input, or make a new layer for it.")
+            )
+
+    def _located(self, error: OpError) -> OpError:
+        """`error` with this layer's path, if it names no layer yet."""
+        text = str(error)
+        if " in layer " not in text and not text.startswith("Layer "):
+            text = f"Layer {self.path!r}: {text}"
+        located = OpError(text)
+        located.named = True  # type: ignore[attr-defined]
+        return located
+
+    # -- masks and shapes -------------------------------------------------------------------
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the outputs: that of the inputs if `supports_masking`, else None."""
+        return previous_mask if self.supports_masking else None
+
+    def _note_mask(self, outputs: Any, mask: Any) -> None:
+        if mask is None:
+            return
+        flat = tree.flatten(outputs)
+        masks = tree.flatten(mask) if isinstance(mask, (list, tuple)) else [mask] * len(flat)
+        for output, one in zip(flat, masks, strict=False):
+            if type(output) is SymbolicTensor:
+                output.mask = one
+            elif one is not None:
+                state.masks = True
+                output._unidl_mask = one
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Symbolic outputs for symbolic inputs, without recording the call."""
+        spec = call_spec(type(self))
+        return record_layer(self, spec, args, kwargs, spec.bind(self, args, kwargs), keep=False)
+
+    symbolic_call = compute_output_spec
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The output's shape for inputs of the given shape (or structure of shapes)."""
+        shape = args[0] if args else next(iter(kwargs.values()))
+
+        def placeholder(s: Any) -> Any:
+            if isinstance(s, dict):
+                return {k: placeholder(v) for k, v in s.items()}
+            if isinstance(s, (list, tuple)) and s and isinstance(s[0], (list, tuple, dict)):
+                return [placeholder(v) for v in s]
+            return SymbolicTensor(tuple(s), self.compute_dtype)
+
+        return tree.map_structure(lambda t: t.shape, self.compute_output_spec(placeholder(shape)))
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the layer's first call in a functional model."""
+        self._require_node("input")
+        args = self._nodes[0].args
+        return args[0] if args else None
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the layer's first call in a functional model."""
+        self._require_node("output")
+        return self._nodes[0].result
+
+    def _require_node(self, what: str) -> None:
+        if not self._nodes:
+            raise AttributeError(f"Layer {self.path!r} has no `{what}`: it has not been called on a symbolic tensor.")
+
+    # -- configuration ----------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments from which `from_config` makes an equal, fresh layer."""
+        from unidl.saving.objects import constructor_config
+
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype, **constructor_config(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new layer from what `get_config` gave."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for method in ("build", "call"):
+            if isinstance(inspect.getattr_static(cls, method, None), (staticmethod, classmethod)):
+                raise TypeError(f"{cls.__name__}.{method} must be an ordinary method.")
+
+
+def _members(value: Any, kind: type) -> Iterator[Any]:
+    """Objects of `kind` in nested lists, tuples and dicts."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, dict):
+        for item in list(value.values()):
+            yield from _members(item, kind)
+    elif isinstance(value, (list, tuple)):
+        for item in list(value):
+            yield from _members(item, kind)

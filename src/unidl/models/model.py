@@ -1,0 +1,262 @@
+"""`Model`: a layer that can be trained, built from symbolic tensors or subclassed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl import tree
+from unidl._state import state
+from unidl.backend import active
+from unidl.errors import OpError, UntraceableError
+from unidl.graph.graph import Graph
+from unidl.graph.symbolic import SymbolicTensor, TensorSpec
+from unidl.graph.trace import trace
+from unidl.layers._base import Layer, structure
+from unidl.models.functional import Net
+from unidl.training.trainer import Trainer
+
+_TYPES = active.tensor_types
+
+
+class Model(Trainer, Layer):
+    """A net with a training loop.
+
+    Three ways to make one: ``Model(inputs, outputs)`` from symbolic tensors, a `Sequential`, or a
+    subclass with layers as attributes and a `call`.
+
+    Example:
+        >>> import unidl
+        >>> x = unidl.Input((4,))
+        >>> model = unidl.Model(x, unidl.layers.Dense(2)(x))
+        >>> model.output_shape
+        (None, 2)
+    """
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
+        Layer.__init__(self, name=name, **kwargs)
+        self._net: Net | None = None
+        self._replays: dict[Any, Any] = {}
+        self._replay_version = -1
+        self._init_trainer()
+        if (inputs is None) != (outputs is None):
+            raise ValueError("A functional model needs `inputs` and `outputs`; for a subclass give neither.")
+        if inputs is not None:
+            self._set_net(inputs, outputs)
+
+    def _set_net(self, inputs: Any, outputs: Any) -> None:
+        net = Net(inputs, outputs, self.name)
+        names = [layer.name for layer in net.layers]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"Layers of model {self.name!r} share the names {twice}: give each its own `name`.")
+        self._net = net
+        self._net_layers = net.layers
+        self._replays.clear()
+        self._build_shapes = {"input_shape": tree.map_structure(lambda t: t.shape, inputs)}
+        self._finish_build()
+        self._assign_paths()
+
+    def _assign_paths(self, prefix: str = "") -> None:
+        """Give every layer and variable inside its full path."""
+        todo: list[tuple[Layer, str]] = [(self, self.name)]
+        seen: set[int] = set()
+        while todo:
+            layer, path = todo.pop()
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            layer._path = path
+            for variable in layer._own_variables():
+                variable._path = f"{path}/{variable.name}"
+            todo.extend((child, f"{path}/{child.name}") for child in layer._sublayers())
+
+    # -- structure --------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly inside, in order."""
+        return list(self._net.layers) if self._net is not None else self._sublayers()
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or at that place of `layers`."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer needs either `name` or `index`.")
+        if index is not None:
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"Model {self.name!r} has no layer {name!r}; it has {[layer.name for layer in self.layers]}.")
+
+    def _functional(self, what: str) -> Net:
+        if self._net is None:
+            raise AttributeError(f"Model {self.name!r} is not a functional model, so it has no `{what}`.")
+        return self._net
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        return self._functional("inputs").flat_inputs
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        return self._functional("outputs").flat_outputs
+
+    @property
+    def input(self) -> Any:
+        return self._functional("input").inputs
+
+    @property
+    def output(self) -> Any:
+        return self._functional("output").outputs
+
+    @property
+    def input_shape(self) -> Any:
+        return tree.map_structure(lambda t: t.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        return tree.map_structure(lambda t: t.shape, self.output)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers that make the outputs."""
+        if self._net is None:
+            return []
+        return [getattr(getattr(t.node, "layer", None), "name", None) or t.name or f"output_{i}" for i, t in enumerate(self.outputs)]
+
+    # -- calling ----------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Run the layers of a functional model; subclasses override this."""
+        if self._net is None:
+            raise NotImplementedError(f"Model {type(self).__name__} has no `call(inputs)`: its computation goes there.")
+        return self._net.run(inputs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._net is not None and state.trace is None and not self.run_eagerly and len(args) == 1:
+            return self._replayed(args[0], kwargs)
+        return self._invoke(args, kwargs)
+
+    def _replayed(self, inputs: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a functional model through replay of its graph for these shapes."""
+        if structure["version"] != self._replay_version:
+            self._replays.clear()
+            self._replay_version = structure["version"]
+        training = kwargs.get("training")
+        if training is None:
+            training = state.training if state.training is not None else self._default_training()
+        if type(inputs) in _TYPES:
+            shape = active.shape(inputs)
+            key: Any = (training, inputs.dtype, tuple(shape) if active.static_shapes else tuple(shape[1:]), len(shape))
+            flat: Any = (inputs,)
+        else:
+            if kwargs.keys() - {"training"} or any(type(v) is SymbolicTensor for v in tree.flatten(inputs)):
+                return self._invoke((inputs,), kwargs)
+            inputs = self._converted(inputs)
+            flat = tuple(self._net.match(inputs))  # type: ignore[union-attr]
+            if not all(type(v) in _TYPES for v in flat):
+                return self._invoke((inputs,), kwargs)
+            key = (training, *((v.dtype, self._key_shape(v)) for v in flat))
+        entry = self._replays.get(key)
+        if entry is None:
+            if kwargs.keys() - {"training"}:
+                return self._invoke((inputs,), kwargs)
+            entry = self._replays[key] = self._make_replay(flat, training)
+        run, single, pack = entry
+        if run is None:
+            return self._invoke((inputs,), kwargs)
+        try:
+            results = run(*flat)
+        except Exception as error:
+            raise self._explained(error, flat, training) from error
+        return results[0] if single else pack(results)
+
+    def _key_shape(self, tensor: Any) -> tuple[Any, ...]:
+        shape = tuple(active.shape(tensor))
+        return shape if active.static_shapes else (None, *shape[1:])
+
+    def _make_replay(self, flat: tuple[Any, ...], training: bool) -> Any:
+        specs = [TensorSpec(self._key_shape(v), active.dtype(v)) for v in flat]
+        try:
+            graph = self._graph(specs, training)
+        except UntraceableError:
+            return None, False, None
+        run = active.executable(graph)
+        if state.losses is None and graph.structure is not None and type(graph.structure) is SymbolicTensor:
+            return run, True, None
+        return run, False, graph.pack
+
+    def _graph(self, specs: list[TensorSpec], training: bool) -> Graph:
+        def forward(*values: Any) -> Any:
+            given: Any = list(values)
+            if self._net is not None:
+                given = tree.pack_sequence_as(self._net.inputs, values)
+            elif len(values) == 1:
+                given = values[0]
+            return self(given, training=training)
+
+        return trace(forward, tuple(specs), owner=self, name=self.name)
+
+    def _explained(self, error: Exception, flat: Any, training: bool) -> Exception:
+        """The error that recording the call for these very shapes gives, if any; else `error`."""
+        if isinstance(error, OpError):
+            return error
+        try:
+            self._graph([TensorSpec(tuple(active.shape(v)), active.dtype(v)) for v in flat], training)
+        except OpError as better:
+            return better
+        except Exception:  # recording cannot explain it: the engine's own error stands
+            return error
+        return error
+
+    def graph(self, input_shape: Any = None, training: bool = False) -> Graph:
+        """The typed graph of one call: ops, shapes, dtypes, variables. ``print(model.graph())`` shows it.
+
+        Args:
+            input_shape: shape (or structure of shapes) to record for; by default what the model was
+                built for, the batch unknown.
+            training: whether to record training behaviour.
+        """
+        if input_shape is not None:
+            shapes = [input_shape] if all(d is None or isinstance(d, int) for d in input_shape) else list(input_shape)
+            dtypes = [t.dtype for t in self._net.flat_inputs] if self._net is not None else [self.compute_dtype] * len(shapes)
+        elif self._net is not None:
+            shapes = [t.shape for t in self._net.flat_inputs]
+            dtypes = [t.dtype for t in self._net.flat_inputs]
+        elif getattr(self, "_seen_specs", None):
+            shapes, dtypes = [s.shape for s in self._seen_specs], [s.dtype for s in self._seen_specs]
+        else:
+            raise ValueError(f"Model {self.name!r} has not seen data yet: call it, or give `input_shape`.")
+        return self._graph([TensorSpec(tuple(s), d) for s, d in zip(shapes, dtypes, strict=True)], training)
+
+    # -- weights and descriptions -----------------------------------------------------------
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the weights to a ``.safetensors`` file that every backend reads."""
+        from unidl.saving.weights import save_weights
+
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Read weights from a ``.safetensors`` file; nothing changes unless the file fits."""
+        from unidl.saving.weights import load_weights
+
+        load_weights(self, filepath, skip_mismatch)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print the layers with output shapes and numbers of parameters."""
+        from unidl.viz.summary import print_summary
+
+        print_summary(self, line_length, print_fn, expand_nested, show_trainable)
+
+    def get_config(self) -> dict[str, Any]:
+        if type(self).__init__ is Model.__init__:
+            return {"name": self.name, "trainable": self.trainable}
+        return super().get_config()
