@@ -1,0 +1,110 @@
+"""Lint, type check, and the test suite once per backend, each in a process of its own.
+
+    python scripts/suite.py [--lint-only] [BACKEND ...]
+
+Everything runs even if something before it fails; the exit status is then 1. Suites run two at a time, with as many
+engine threads as leaves each its share of the cores, and their output is shown one after another. The last lines are a
+table of what passed, and the sum of all suites in pytest's words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BACKENDS = ("torch", "tensorflow", "mxnet", "numpy")
+CHECKS = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+}
+#: Tests that do not depend on the backend run in one suite: the shortest.
+ONCE = "numpy"
+_COUNT = re.compile(r"(\d+) (passed|failed|skipped|xfailed|xpassed|errors?)\b")
+
+
+def suite(backend: str, threads: int, once: bool, log: Path) -> int:
+    """Run the tests with `backend`, write what they print to `log`, return the exit status."""
+    limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+    environment = {**os.environ, **dict.fromkeys(limits, str(threads)), "UNIDL_BACKEND": backend}
+    command = [sys.executable, "-m", "pytest", "tests", f"backends/{backend}/tests"]
+    command += ["--color=no", "-o", f"cache_dir=.pytest_cache/{backend}", *([] if once else ["-m", "not once"])]
+    with log.open("wb") as out:
+        return subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
+
+
+def follow(log: Path, run: Future[int]) -> str:
+    """Print what a run writes while it writes it; all of it is returned."""
+    shown = ""
+    while True:
+        ended = run.done()
+        text = log.read_text(errors="replace") if log.exists() else ""
+        print(text[len(shown) :], end="", flush=True)
+        shown = text
+        if ended:
+            return shown
+        time.sleep(0.5)
+
+
+def counts(output: str, status: int) -> Counter[str]:
+    """The numbers of pytest's closing line; a run that broke off counts as one error."""
+    lines = [line for line in output.splitlines() if _COUNT.search(line) and " in " in line]
+    found = Counter(
+        {word.rstrip("s") if word.startswith("error") else word: int(n) for n, word in _COUNT.findall(lines[-1])}
+        if lines
+        else {}
+    )
+    if status and not found["failed"] and not found["error"]:
+        found["error"] = 1
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backends", nargs="*", metavar="BACKEND", default=list(BACKENDS))
+    parser.add_argument("--lint-only", action="store_true", help="ruff and mypy only")
+    arguments = parser.parse_args()
+    table: list[tuple[str, str]] = []
+    failed = False
+    for name, command in CHECKS.items():
+        print(f"== {name}", flush=True)
+        status = subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode
+        table.append((name, "FAILED" if status else "ok"))
+        failed |= status != 0
+    if arguments.lint_only:
+        return int(failed)
+
+    total: Counter[str] = Counter()
+    start, cores = time.monotonic(), os.cpu_count() or 1
+    jobs = min(2, cores, len(arguments.backends))
+    once = ONCE if ONCE in arguments.backends else arguments.backends[0]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        logs = {name: Path(folder, f"{name}.log") for name in arguments.backends}
+        runs = {n: pool.submit(suite, n, max(1, cores // jobs), n == once, log) for n, log in logs.items()}
+        for name, run in runs.items():
+            print(f"== tests with UNIDL_BACKEND={name}", flush=True)
+            output = follow(logs[name], run)
+            result = counts(output, run.result())
+            total += result
+            failed |= run.result() != 0
+            numbers = ", ".join(f"{n} {word}" for word, n in result.items())
+            table.append((name, f"{'FAILED' if run.result() else 'ok'} ({numbers})"))
+    print("== summary")
+    for name, outcome in table:
+        print(f"{name:12} {outcome}")
+    rest = "".join(f", {total[word]} {word}" for word in ("error", "skipped", "xfailed", "xpassed") if total[word])
+    print(f"{total['passed']} passed, {total['failed']} failed{rest} in {time.monotonic() - start:.0f}s")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
