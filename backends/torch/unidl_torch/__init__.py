@@ -52,6 +52,16 @@ class Module(torch.nn.Module):
         super().__init__()
         self.training = False
 
+    def adopt(self, variables: dict[str, Tensor], children: dict[str, torch.nn.Module]) -> None:
+        """Register what PyTorch has not seen as an attribute: layers in lists, weights kept elsewhere."""
+        known = {id(v) for v in (*self._parameters.values(), *self._modules.values())}
+        for name, variable in variables.items():
+            if id(variable) not in known and name not in self._parameters and not hasattr(type(self), name):
+                self.register_parameter(name, variable)
+        for name, child in children.items():
+            if id(child) not in known and name not in self._modules:
+                self.add_module(name, child)
+
 
 class TorchBackend(Backend):
     """See `unidl.backend.contract.Backend` for what each method means."""

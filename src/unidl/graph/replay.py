@@ -41,8 +41,10 @@ class _Writer:
         return name
 
     def function(self, node: Node) -> str:
+        if node.op.kind == "opaque":
+            return self.bind("native", node.op.rule)
         name = node.op.name
-        native = node.op.rule if node.op.kind == "opaque" else self.backend.table[name]
+        native = self.backend.table[name]
         if self.namespace.setdefault(name, native) is not native:
             return self.bind(f"{name}_", native)
         return name

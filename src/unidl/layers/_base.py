@@ -369,6 +369,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
                     training = state.training
                     return self.call(x, training=self._default_training() if training is None else training)
                 except OpError as error:
+                    self._check_input({"": SymbolicTensor(active.shape(x), active.dtype(x))})
                     raise self._located(error) from error.__cause__
         return self._invoke(args, kwargs)
 

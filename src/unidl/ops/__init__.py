@@ -117,7 +117,7 @@ from unidl.ops.reduce import (
 )  # fmt: skip
 from unidl.ops.rnn import gru, lstm, simple_rnn
 from unidl.ops.shape import (
-    argsort,
+    argsort, axis_size,
     broadcast_to,
     concatenate,
     expand_dims,

@@ -55,6 +55,17 @@ def size(x: Any) -> Any:
     return math.prod(shape(x))
 
 
+@composite
+def axis_size(x: Tensor, axis: int = 0) -> Tensor:
+    """The size of a dimension as a float32 scalar on the device (1 for a tensor without dimensions)."""
+    rank = len(x.shape)
+    if rank == 0:
+        return ops.ones((), "float32")
+    a = axis_index(axis, rank)
+    line = ops.getitem(x, tuple(slice(None) if i == a else 0 for i in range(rank)))
+    return ops.sum(ops.ones_like(line, "float32"))
+
+
 # -- same elements, other shape --------------------------------------------------------------------
 
 
