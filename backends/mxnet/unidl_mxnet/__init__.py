@@ -1,0 +1,109 @@
+"""Apache MXNet as a backend of unidl."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from unidl.backend.contract import Backend
+
+from unidl_mxnet import compiled, gradients, optimizers, tensors
+from unidl_mxnet._engine import mx
+from unidl_mxnet._invoke import DTYPES, NAMES
+from unidl_mxnet.gluon import Module
+from unidl_mxnet.kernels import TABLE
+from unidl_mxnet.tensors import Variable
+
+
+class MXNetBackend(Backend):
+    """See `unidl.backend.contract.Backend` for what each method means."""
+
+    name = "mxnet"
+    engine = "mxnet"
+    table = TABLE
+    dtypes = DTYPES
+    tensor_types = frozenset({mx.np.ndarray, Variable})
+    Module = Module
+    Variable = Variable
+    static_shapes = True
+
+    @property
+    def engine_version(self) -> str:
+        return mx.__version__
+
+    def devices(self) -> list[str]:
+        return ["cpu:0", *(f"gpu:{i}" for i in range(mx.context.num_gpus()))]
+
+    def set_seed(self, seed: int) -> None:
+        mx.random.seed(seed % 2**31)
+
+    # -- tensors ----------------------------------------------------------------------------
+
+    def is_tensor(self, value: object) -> bool:
+        return isinstance(value, mx.np.ndarray)
+
+    def to_tensor(self, value: Any, dtype: str | None = None) -> Any:
+        if isinstance(value, mx.np.ndarray):
+            return value if dtype is None else self.cast(value, dtype)
+        return tensors.from_host(value, dtype)
+
+    def to_numpy(self, tensor: Any) -> np.ndarray:
+        return tensor.asnumpy()
+
+    def shape(self, tensor: Any) -> tuple[int, ...]:
+        return tensor.shape
+
+    def dtype(self, tensor: Any) -> str:
+        return NAMES[tensor.dtype]
+
+    def no_grad(self) -> contextlib.AbstractContextManager[Any]:
+        return mx.autograd.pause(train_mode=mx.autograd.is_training())
+
+    # -- variables --------------------------------------------------------------------------
+
+    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Variable:
+        variable = tensors.variable_of(value, trainable)
+        variable._name = name
+        return variable
+
+    def assign(self, variable: Any, value: Any) -> None:
+        tensors.assign(variable, value)
+
+    def increment(self, variable: Any) -> None:
+        tensors.increment(variable)
+
+    # -- gradients --------------------------------------------------------------------------
+
+    def differentiate(
+        self, fn: Callable[..., Any], tensors: Sequence[Any], variables: Sequence[Any]
+    ) -> tuple[Any, list[Any], list[Any]]:
+        return gradients.differentiate(fn, tensors, variables)
+
+    def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *inputs: gradients.with_gradient(fn, inputs)
+
+    # -- running graphs ---------------------------------------------------------------------
+
+    def executable(self, graph: Any, *, jit: bool = False) -> Callable[..., Any]:
+        return compiled.executable(graph, self)
+
+    def train_step(
+        self,
+        forward: Callable[..., tuple[Any, ...]],
+        variables: Sequence[Any],
+        apply: Callable[[list[Any]], None],
+        *,
+        jit: bool = False,
+    ) -> Callable[..., tuple[Any, ...]]:
+        return compiled.train_step(forward, variables, apply)
+
+    def optimizer_kernel(
+        self, name: str, optimizer: Any, variables: Sequence[Any]
+    ) -> Callable[[list[Any]], None] | None:
+        make = optimizers.KERNELS.get(name)
+        return None if make is None or not variables else make(optimizer, list(variables))
+
+
+backend = MXNetBackend()

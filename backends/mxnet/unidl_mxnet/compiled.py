@@ -1,0 +1,247 @@
+"""Graphs as mxnet symbols, run by `CachedOp`, and training steps made of them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from unidl_mxnet import layout
+from unidl_mxnet._engine import mx
+from unidl_mxnet._invoke import Symbol, Symbols
+from unidl_mxnet.gradients import backward
+from unidl_mxnet.kernels import NATIVE
+from unidl_mxnet.kernels.nn import batch_statistics_normalization
+from unidl_mxnet.tensors import assign
+
+_LIB = mx.base._LIB
+_Handle = mx.base.NDArrayHandle
+_check = mx.base.check_call
+_ndarray = mx.np.ndarray
+_FUSED = "batch_normalization_training"
+_FLAGS = (("static_alloc", True), ("static_shape", True), ("inline_limit", 0))
+
+
+class _Builder:
+    """One symbol for a lowered graph.
+
+    Args:
+        graph: lowered, with all shapes known.
+        heads: how many of the outputs gradients are wanted of; the others, and all updates, are cut off
+            from them, so that no time goes into gradients of zero.
+    """
+
+    def __init__(self, graph: Any, backend: Any, heads: int | None) -> None:
+        from unidl.graph.symbolic import SymbolicTensor, substitute
+
+        self.symbolic, self.substitute = SymbolicTensor, substitute
+        self.graph, self.backend = graph, backend
+        self.F = Symbols()
+        self.symbols: dict[int, Symbol] = {}
+        self.cut: dict[int, Symbol] = {}
+        self.values: dict[str, Any] = {}  # variables and constants by name
+        self.inputs: dict[str, int] = {}  # inputs by name
+        for index, tensor in enumerate(graph.inputs):
+            self.inputs[f"input{index}"] = index
+            self.symbols[id(tensor)] = self.F.variable(f"input{index}", tensor.shape, tensor.dtype)
+        outputs = list(graph.outputs)
+        self.main = graph.needed(outputs if heads is None else outputs[:heads])
+        self.ends = outputs + [value for _, value in graph.updates]
+        self.heads = len(outputs) if heads is None else heads
+
+    def symbol(self, tensor: Any) -> Symbol:
+        key = id(tensor)
+        if key not in self.symbols:
+            value = tensor.value
+            if not isinstance(value, self.backend.Variable):
+                value = self.backend.to_tensor(value, tensor.dtype)
+            name = f"value{len(self.values)}"
+            self.values[name] = value
+            self.symbols[key] = self.F.variable(name, tuple(tensor.shape), tensor.dtype)
+        return self.symbols[key]
+
+    def without_gradient(self, tensor: Any) -> Symbol:
+        key = id(tensor)
+        if key not in self.cut:
+            symbol = self.symbol(tensor)
+            if tensor.node is not None and id(tensor.node) in self.main or getattr(tensor.value, "gradient", None) is not None:
+                plain = layout.channels_as_recorded(self.F, symbol)
+                symbol = Symbol(self.F.BlockGrad(plain).native, plain.shape, plain.dtype)
+            self.cut[key] = symbol
+        return self.cut[key]
+
+    def add(self, node: Any) -> None:
+        main = id(node) in self.main
+        args = self.substitute(node.args, self.symbol if main else self.without_gradient)
+        function = batch_statistics_normalization if node.op.name == _FUSED else NATIVE[node.op.name]
+        results = layout.call(self.F, node.op.name, function, args)
+        for tensor, result in zip(node.outputs, results if node.multiple else [results], strict=True):
+            result.shape, result.dtype = tuple(tensor.shape), tensor.dtype
+            if result.first is not None:
+                result.first.shape = layout.first_shape(result.shape)
+                result.first.dtype = tensor.dtype
+            self.symbols[id(tensor)] = result
+
+    def build(self) -> tuple[Any, list[str], list[Any]]:
+        """The symbol, the names of its arguments, and for each end its place among the outputs or a plain value."""
+        for node in self.graph.nodes:
+            self.add(node)
+        outputs: list[Any] = []
+        where: dict[int, int] = {}
+        places: list[Any] = []
+        for index, end in enumerate(self.ends):
+            if type(end) is not self.symbolic:
+                places.append((None, end))
+                continue
+            symbol = self.symbol(end) if index < self.heads else self.without_gradient(end)
+            symbol = layout.channels_as_recorded(self.F, symbol)
+            if id(symbol) not in where:
+                where[id(symbol)] = len(outputs)
+                # An argument handed straight through would not be copied.
+                outputs.append(symbol if end.node is not None else self.F._np_copy(symbol))
+            places.append((where[id(symbol)], None))
+        if not outputs:
+            raise _NothingToCompute
+        handle = mx.base.SymbolHandle()
+        handles = mx.base.c_handle_array([o.native for o in outputs])
+        _check(_LIB.MXSymbolCreateGroup(mx.base.mx_uint(len(outputs)), handles, ctypes.byref(handle)))
+        group = mx.sym.np._Symbol(handle)
+        self.kept = outputs
+        return group, group.list_inputs(), places
+
+
+class _NothingToCompute(Exception):
+    """A graph that computes nothing from tensors."""
+
+
+class Executable:
+    """A graph's `CachedOp`: called with the inputs it returns the outputs and applies the updates.
+
+    Attributes:
+        graph: the lowered graph.
+        reads: the variables that the gradient heads depend on.
+    """
+
+    def __init__(self, graph: Any, backend: Any, heads: int | None = None) -> None:
+        self.graph, self.backend = graph, backend
+        builder = _Builder(graph, backend, heads)
+        symbol, names, places = builder.build()
+        if not any(n in builder.inputs or n in builder.values for n in names):
+            raise _NothingToCompute
+        self._cached = mx.nd.CachedOp(symbol, _FLAGS)
+        values = {**builder.values, **builder.F.scratches}
+        self._arguments: list[Any] = [None if n in builder.inputs else values[n].handle for n in names]
+        self._slots = [(place, builder.inputs[n]) for place, n in enumerate(names) if n in builder.inputs]
+        self._values = values  # keeps the arrays behind the handles alive
+        self._arrays = ctypes.c_void_p * len(names)
+        self._count = ctypes.c_int(len(names))
+        n = len(graph.outputs)
+        self._outputs, self._updates = places[:n], [(v, p[0]) for (v, _), p in zip(graph.updates, places[n:], strict=True)]
+        self._plain = [p for p, _ in self._outputs] == list(range(n))
+        self._size = n
+        used = {id(v) for v in builder.values.values()}
+        leaves = {id(t) for node in graph.nodes if id(node) in builder.main for t in node.inputs()}
+        heads_end = graph.outputs[: builder.heads]
+        self.reads = {
+            id(t.value) for t in graph.leaves()
+            if id(t.value) in used and (id(t) in leaves or any(t is e for e in heads_end))
+        }  # fmt: skip
+
+    def start(self, *inputs: Any) -> list[Any]:
+        """Run, and give back all results, those for the updates included."""
+        arguments = self._arguments.copy()
+        for place, index in self._slots:
+            arguments[place] = inputs[index].handle
+        count, results = ctypes.c_int(0), ctypes.POINTER(_Handle)()
+        _check(
+            _LIB.MXInvokeCachedOpEx(
+                self._cached.handle, self._count, self._arrays(*arguments), ctypes.byref(count), ctypes.byref(results),
+                ctypes.byref(ctypes.POINTER(ctypes.c_int)()),
+            )
+        )  # fmt: skip
+        return [_ndarray(_Handle(results[i])) for i in range(count.value)]
+
+    def finish(self, results: list[Any]) -> tuple[Any, ...]:
+        """Apply the updates; the outputs."""
+        for variable, place in self._updates:
+            assign(variable, results[place])
+        if self._plain:
+            return tuple(results[: self._size])
+        return tuple(value if place is None else results[place] for place, value in self._outputs)
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        return self.finish(self.start(*inputs))
+
+
+def supported(graph: Any, backend: Any) -> bool:
+    """Whether the graph can be one symbol: no native code in it, and every size known."""
+    if graph.opaque:
+        return False
+    tensors = [*graph.inputs, *(o for n in graph.nodes for o in n.outputs)]
+    return not any(d is None for t in tensors for d in t.shape) and all(t.dtype in backend.dtypes for t in tensors)
+
+
+def _lowered(graph: Any, backend: Any) -> Any:
+    from unidl._seed import portable
+
+    lowered = graph.lower(lambda op: op.name in NATIVE or op.name == _FUSED)
+    if portable() and any(n.op.name.startswith("random_") for n in lowered.nodes):
+        return None  # the host draws: not part of a symbol
+    moments = {id(o) for n in lowered.nodes if n.op.name == _FUSED for o in n.outputs[1:]}
+    main = lowered.needed(lowered.outputs)
+    used = [t for n in lowered.nodes if id(n) in main for t in n.inputs()] + list(lowered.outputs)
+    if any(id(t) in moments for t in used):  # gradients may have to flow through them
+        return graph.lower(lambda op: op.name in NATIVE)
+    return lowered
+
+
+def executable(graph: Any, backend: Any) -> Callable[..., tuple[Any, ...]]:
+    """See `Backend.executable`. Graphs that mxnet cannot compile are replayed."""
+    from unidl.graph.replay import replay
+
+    if supported(graph, backend):
+        lowered = _lowered(graph, backend)
+        if lowered is not None and supported(lowered, backend):
+            try:
+                return Executable(lowered, backend)
+            except _NothingToCompute:
+                pass
+    return replay(graph, backend)
+
+
+def train_step(
+    forward: Callable[..., tuple[Any, ...]], variables: Sequence[Any], apply: Callable[[list[Any]], None]
+) -> Callable[..., tuple[Any, ...]]:
+    """See `Backend.train_step`: record, compute, differentiate, change the variables, then the other state."""
+    variables = list(variables)
+    if isinstance(forward, Executable):
+        run = Executable(forward.graph, forward.backend, heads=1)
+        start, finish = run.start, run.finish
+        gradients = [v.gradient if id(v) in run.reads else None for v in variables]
+    else:
+        start, finish, gradients = (lambda *inputs: forward(*inputs)), (lambda results: results), None
+    previous, ignored = ctypes.c_int(), ctypes.c_int()
+    set_recording, set_training = _LIB.MXAutogradSetIsRecording, _LIB.MXAutogradSetIsTraining
+    old_recording, old_training = ctypes.byref(previous), ctypes.byref(ignored)
+    one = ctypes.c_int(1)
+
+    def step(*inputs: Any) -> tuple[Any, ...]:
+        if gradients is None:
+            for variable in variables:
+                variable._fresh_grad = False
+        set_recording(one, old_recording)
+        set_training(one, old_training)
+        recording, training = previous.value, ignored.value
+        try:
+            results = start(*inputs)
+        finally:
+            set_recording(ctypes.c_int(recording), old_recording)
+            set_training(ctypes.c_int(training), old_training)
+        backward(results[0])
+        if gradients is None:
+            apply([v.gradient if v._fresh_grad else None for v in variables])
+        else:
+            apply(gradients)
+        return finish(results)
+
+    return step

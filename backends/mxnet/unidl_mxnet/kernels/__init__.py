@@ -1,0 +1,31 @@
+"""The table: a native function for each op, written once for arrays and for symbols.
+
+:data:`NATIVE` holds ``fn(F, *arguments)`` by op name, :data:`TABLE` the same bound to arrays.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from unidl_mxnet._invoke import ARRAYS
+from unidl_mxnet.kernels import creation, elementwise, linalg, nn, random, reduce, rnn, shape, windows
+
+
+def _kernels(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The public functions that `module` itself defines."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__ and callable(value)
+    }
+
+
+NATIVE: dict[str, Callable[..., Any]] = {}
+for _module in (elementwise, creation, reduce, shape, linalg, nn, windows, rnn, random):
+    NATIVE.update(_kernels(_module))
+_fused_batch_norm = NATIVE.pop("batch_statistics_normalization")
+
+TABLE: dict[str, Callable[..., Any]] = {name: functools.partial(fn, ARRAYS) for name, fn in NATIVE.items()}

@@ -1,0 +1,25 @@
+"""Products of matrices and tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from unidl_mxnet.kernels._common import cast_to, in_float32, noted, reshape_to
+
+
+def matmul(F: Any, x1: Any, x2: Any) -> Any:
+    a, b, dtype = F.shape(x1), F.shape(x2), F.dtype(x1)
+    if dtype == "float16":
+        return in_float32(F, lambda p, q: matmul(F, p, q), x1, x2)
+    if dtype not in ("float32", "float64"):  # float64 holds the products of 32-bit integers exactly
+        return cast_to(F, matmul(F, cast_to(F, x1, "float64"), cast_to(F, x2, "float64")), dtype)
+    if len(b) == 2 and len(a) >= 2 and 0 not in a and 0 not in b:
+        rows = a if len(a) == 2 else (math.prod(a[:-1]), a[-1])
+        product = F.dot(x1 if rows == a else reshape_to(F, x1, rows), x2)
+        return product if rows == a else reshape_to(F, noted(F, product, (rows[0], b[1]), dtype), (*a[:-1], b[1]))
+    return F._npi_matmul(x1, x2)
+
+
+def einsum(F: Any, subscripts: str, operands: Any) -> Any:
+    return F._npi_einsum(*operands, num_args=len(operands), subscripts=subscripts.replace(" ", ""), optimize=0)

@@ -1,0 +1,136 @@
+"""Activations, normalization and losses that mxnet has kernels for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl_mxnet.kernels._common import axes_of, in_float32, noted, reduced, reshape_to
+from unidl_mxnet.kernels.elementwise import cast, maximum
+from unidl_mxnet.kernels.linalg import matmul
+from unidl_mxnet.kernels.reduce import logsumexp
+
+
+def relu(F: Any, x: Any) -> Any:
+    return F._npx_relu(x) if F.dtype(x) in ("float32", "float64", "float16") else maximum(F, x, 0)
+
+
+def sigmoid(F: Any, x: Any) -> Any:
+    return F._npx_sigmoid(x)
+
+
+def leaky_relu(F: Any, x: Any, negative_slope: float = 0.2) -> Any:
+    return F.LeakyReLU(x, act_type="leaky", slope=repr(float(negative_slope)))
+
+
+def softplus(F: Any, x: Any) -> Any:
+    return F.Activation(x, act_type="softrelu")
+
+
+def softsign(F: Any, x: Any) -> Any:
+    return F.Activation(x, act_type="softsign")
+
+
+def softmax(F: Any, x: Any, axis: Any = -1) -> Any:
+    return _over_axis(F, "_npx_softmax", x, axis)
+
+
+def log_softmax(F: Any, x: Any, axis: Any = -1) -> Any:
+    return _over_axis(F, "_npx_log_softmax", x, axis)
+
+
+def _over_axis(F: Any, operator: str, x: Any, axis: Any) -> Any:
+    shape = F.shape(x)
+    axes = axes_of(axis, len(shape))
+    if 0 in shape:
+        return F._np_copy(x)
+    if len(axes) == 1:
+        if F.dtype(x) == "float16":  # mxnet would sum in float16
+            return in_float32(F, lambda y: getattr(F, operator)(y, axis=axes[0]), x)
+        return getattr(F, operator)(x, axis=axes[0])
+    logs = F._npi_subtract(x, logsumexp(F, x, axes, True))
+    return logs if operator == "_npx_log_softmax" else F._npi_exp(logs)
+
+
+def linear(F: Any, x: Any, kernel: Any, bias: Any = None) -> Any:
+    shape = F.shape(x)
+    product = matmul(F, x, kernel)
+    if bias is None:
+        return product
+    noted(F, product, (*shape[:-1], F.shape(kernel)[1]), F.dtype(x))
+    return F._npi_add(product, bias)
+
+
+def layer_normalization(
+    F: Any, x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float = 1e-3
+) -> Any:
+    shape, dtype = F.shape(x), F.dtype(x)
+    axes = axes_of(axis, len(shape))
+    if len(axes) == 1 and gamma is not None and beta is not None and 0 not in shape and dtype != "float16":
+        return F._npx_layer_norm(x, gamma, beta, axis=axes[0], eps=repr(epsilon))
+    centred = F._npi_subtract(x, F._npi_mean(x, axis=axes, keepdims=True))
+    variance = F._npi_mean(F._npi_square(centred), axis=axes, keepdims=True)
+    result = F._npi_multiply(centred, F.rsqrt(F._npi_add_scalar(variance, scalar=repr(epsilon))))
+    wide = tuple(d if i in axes else 1 for i, d in enumerate(shape))
+    if gamma is not None:
+        result = F._npi_multiply(result, reshape_to(F, gamma, wide))
+    return result if beta is None else F._npi_add(result, reshape_to(F, beta, wide))
+
+
+# -- losses ----------------------------------------------------------------------------------------
+
+
+def sparse_categorical_crossentropy(
+    F: Any, target: Any, output: Any, from_logits: bool = False, axis: int = -1
+) -> Any:
+    from unidl.config import epsilon
+
+    shape, dtype = F.shape(output), F.dtype(output)
+    axis %= len(shape)
+    rest = reduced(shape, axis, False)
+    target = reshape_to(F, cast(F, target, "int32"), rest)
+    if from_logits:
+        logs = noted(F, log_softmax(F, output, axis), shape, dtype)
+        return F._npi_negative(F._npx_pick(logs, target, axis=axis, keepdims=False, mode="wrap"))
+    # Only the one probability that counts is divided and limited.
+    picked = F._npx_pick(output, target, axis=axis, keepdims=False, mode="wrap")
+    p = F._npi_true_divide(picked, F._np_sum(output, axis=axis, keepdims=False))
+    p = F._npi_clip(p, a_min=repr(epsilon()), a_max=repr(1.0 - epsilon()))
+    return F._npi_negative(F._npi_log(p))
+
+
+def batch_normalization(
+    F: Any, x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
+) -> Any:
+    shape = F.shape(x)
+    wide = tuple(d if i == axis % len(shape) else 1 for i, d in enumerate(shape))
+    factor = F.rsqrt(F._npi_add_scalar(variance, scalar=repr(epsilon)))
+    factor = factor if scale is None else F._npi_multiply(factor, scale)
+    shift = F._npi_multiply(mean, factor)
+    shift = F._npi_negative(shift) if offset is None else F._npi_subtract(offset, shift)
+    return F._npi_add(
+        F._npi_multiply(x, F._np_reshape(factor, newshape=wide)), F._np_reshape(shift, newshape=wide)
+    )
+
+
+def batch_statistics_normalization(
+    F: Any, x: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
+) -> tuple[Any, Any, Any]:
+    """`batch_normalization_training` by mxnet's own kernel: no gradient flows into mean and variance.
+
+    Compiled graphs use it where these two only go into moving averages.
+    """
+    shape, dtype = F.shape(x), F.dtype(x)
+    channels = (shape[axis % len(shape)],)
+    from unidl_mxnet.kernels.creation import ones, zeros
+
+    scale = ones(F, channels, dtype) if scale is None else scale
+    offset = zeros(F, channels, dtype) if offset is None else offset
+    result, mean, inverse = F.BatchNorm(
+        x, scale, offset, F.scratch("mean", channels, dtype), F.scratch("variance", channels, dtype),
+        eps=repr(epsilon), momentum="1.0", fix_gamma=False, output_mean_var=True, axis=axis % len(shape),
+    )[:3]  # fmt: skip
+    # The third output is 1 / sqrt(variance + epsilon).
+    variance = F._npi_add_scalar(F._npi_reciprocal(F._npi_square(inverse)), scalar=repr(-epsilon))
+    return result, mean, F._npi_maximum_scalar(variance, scalar="0.0")
+
+

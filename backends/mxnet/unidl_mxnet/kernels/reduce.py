@@ -1,0 +1,135 @@
+"""Reductions over axes, and running ones along one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from unidl.dtypes import dtype_name
+from unidl_mxnet.kernels._common import axes_of, cast_to, noted, reduced, reshape_to
+from unidl_mxnet.kernels.creation import ones, zeros
+from unidl_mxnet.kernels.elementwise import maximum, minimum
+from unidl_mxnet.kernels.shape import concatenate, getitem
+
+_WIDE = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
+
+
+def _axes(axis: Any) -> Any:
+    return axis if axis is None or isinstance(axis, int) else tuple(axis)
+
+
+def _constant(F: Any, x: Any, axis: Any, keepdims: bool, number: float, dtype: str) -> Any:
+    """What a reduction over no elements gives."""
+    return F._npi_add_scalar(zeros(F, reduced(F.shape(x), axis, keepdims), dtype), scalar=repr(number))
+
+
+def sum(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    dtype = F.dtype(x)
+    if axis == ():
+        return cast_to(F, x, _WIDE.get(dtype, dtype))
+    return F._np_sum(cast_to(F, x, _WIDE.get(dtype, dtype)), axis=_axes(axis), keepdims=keepdims)
+
+
+def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
+    dtype = dtype_name(dtype) if dtype is not None else _WIDE.get(F.dtype(x), F.dtype(x))
+    if axis == ():
+        return cast_to(F, x, dtype)
+    if 0 in F.shape(x):
+        return _constant(F, x, axis, keepdims, 1, dtype)
+    return F._np_prod(cast_to(F, x, dtype), axis=_axes(axis), keepdims=keepdims)
+
+
+def mean(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    if axis == ():
+        return x
+    if 0 in F.shape(x):
+        return _constant(F, x, axis, keepdims, math.nan, F.dtype(x))
+    return F._npi_mean(x, axis=_axes(axis), keepdims=keepdims)
+
+
+def _extreme(operator: str, limit: Callable[..., Any]) -> Callable[..., Any]:
+    def kernel(F: Any, x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+        if F.dtype(x) == "bool":
+            return cast_to(F, kernel(F, cast_to(F, x, "int8"), axis, keepdims, initial), "bool")
+        shape = F.shape(x)
+        if initial is not None and 0 in shape:
+            return _constant(F, x, axis, keepdims, initial, F.dtype(x))
+        result = x if axis == () or shape == () else getattr(F, operator)(x, axis=_axes(axis), keepdims=keepdims)
+        return result if initial is None else limit(F, noted(F, result, reduced(shape, axis, keepdims), F.dtype(x)), initial)
+
+    return kernel
+
+
+max = _extreme("_np_max", maximum)
+min = _extreme("_np_min", minimum)
+
+
+def any(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return cast_to(F, x, "bool") if axis == () else F._np_any(x, axis=_axes(axis), keepdims=keepdims)
+
+
+def all(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return cast_to(F, x, "bool") if axis == () else F._np_all(x, axis=_axes(axis), keepdims=keepdims)
+
+
+def argmax(F: Any, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    return _argument(F, "_npi_argmax", x, axis, keepdims)
+
+
+def argmin(F: Any, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    return _argument(F, "_npi_argmin", x, axis, keepdims)
+
+
+def _argument(F: Any, operator: str, x: Any, axis: int | None, keepdims: bool) -> Any:
+    shape = F.shape(x)
+    if F.dtype(x) == "bool":
+        x = cast_to(F, x, "int8")
+    if axis is None:
+        result = getattr(F, operator)(reshape_to(F, x, (math.prod(shape),)), axis=0, keepdims=False)
+        return reshape_to(F, cast_to(F, result, "int32"), (1,) * len(shape) if keepdims else ())
+    return cast_to(F, getattr(F, operator)(x, axis=axis, keepdims=keepdims), "int32")
+
+
+def cumsum(F: Any, x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    x, axis = _along(F, x, axis, dtype)
+    return F._np_cumsum(x, axis=axis)
+
+
+def cumprod(F: Any, x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    # mxnet has none. Doubling: after step s each element is the product of the last 2s elements.
+    x, axis = _along(F, x, axis, dtype)
+    shape = F.shape(x)
+    n, front = shape[axis], (slice(None),) * axis
+    kind = F.dtype(x)
+    reach = 1
+    while reach < n:
+        head = ones(F, (*shape[:axis], reach, *shape[axis + 1 :]), kind)
+        shifted = concatenate(F, [head, getitem(F, noted(F, x, shape, kind), (*front, slice(0, n - reach)))], axis)
+        x = F._npi_multiply(x, shifted)
+        reach *= 2
+    return x
+
+
+def _along(F: Any, x: Any, axis: int | None, dtype: Any) -> tuple[Any, int]:
+    shape = F.shape(x)
+    x = cast_to(F, x, dtype_name(dtype or ("int32" if F.dtype(x) == "bool" else F.dtype(x))))
+    if axis is None:
+        return reshape_to(F, x, (math.prod(shape),)), 0
+    return x, axis % len(shape)
+
+
+def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    shape = F.shape(x)
+    axes = axes_of(axis, len(shape))
+    if not axes or 0 in shape:
+        return F._npi_log(sum(F, F._npi_exp(x), axis, keepdims))
+    top = F._np_max(F.BlockGrad(x), axis=axes, keepdims=True)
+    top = F._npi_where(F._npi_isfinite(top), top, F._npi_multiply_scalar(F._npi_sign(top), scalar="0.0"))
+    total = F._np_sum(F._npi_exp(F._npi_subtract(x, top)), axis=axes, keepdims=True)
+    return reshape_to(F, F._npi_add(F._npi_log(total), top), reduced(shape, axis, keepdims))
+
+
+def var(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    centred = F._npi_subtract(x, mean(F, x, axis, True))
+    return mean(F, F._npi_square(centred), axis, keepdims)

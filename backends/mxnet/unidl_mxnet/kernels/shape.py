@@ -1,0 +1,306 @@
+"""Kernels that rearrange, join, cut and pick elements. Shapes are known when they run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from unidl.dtypes import dtype_name
+from unidl_mxnet.kernels._common import FLOATS, axes_of, broadcast, cast_to, noted, reshape_to
+from unidl_mxnet.kernels.creation import zeros
+
+
+def reshape(F: Any, x: Any, newshape: Any) -> Any:
+    want = tuple(newshape) if isinstance(newshape, (tuple, list)) else (newshape,)
+    if -1 in want:
+        known = math.prod(d for d in want if d != -1)
+        rest = math.prod(F.shape(x)) // known if known else 0
+        want = tuple(rest if d == -1 else d for d in want)
+    return reshape_to(F, x, want)
+
+
+def ravel(F: Any, x: Any) -> Any:
+    return reshape_to(F, x, (math.prod(F.shape(x)),))
+
+
+def transpose(F: Any, x: Any, axes: Any = None) -> Any:
+    rank = len(F.shape(x))
+    order = tuple(range(rank))[::-1] if axes is None else tuple(a % rank for a in axes)
+    return x if order == tuple(range(rank)) else _transpose(F, x, order)
+
+
+def _transpose(F: Any, x: Any, order: tuple[int, ...]) -> Any:
+    if F.dtype(x) == "bool":  # which mxnet cannot transpose
+        return cast_to(F, F._np_transpose(cast_to(F, x, "int8"), axes=order), "bool")
+    return F._np_transpose(x, axes=order)
+
+
+def expand_dims(F: Any, x: Any, axis: Any) -> Any:
+    places = axis if isinstance(axis, (tuple, list)) else [axis]
+    dims = list(F.shape(x))
+    for a in sorted(a % (len(dims) + len(places)) for a in places):
+        dims.insert(a, 1)
+    return reshape_to(F, x, tuple(dims))
+
+
+def squeeze(F: Any, x: Any, axis: Any = None) -> Any:
+    shape = F.shape(x)
+    gone = [i for i, d in enumerate(shape) if d == 1] if axis is None else axes_of(axis, len(shape))
+    if any(shape[i] != 1 for i in gone):
+        raise ValueError(f"dimensions {axis} of shape {shape} are not all of size 1")
+    return reshape_to(F, x, tuple(d for i, d in enumerate(shape) if i not in gone))
+
+
+def broadcast_to(F: Any, x: Any, shape: Any) -> Any:
+    want = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    return F._npi_broadcast_to(x, shape=want)
+
+
+# -- joining and cutting ---------------------------------------------------------------------------
+
+
+def concatenate(F: Any, xs: Any, axis: int = 0) -> Any:
+    return F._npi_concatenate(*xs, num_args=len(xs), axis=axis) if len(xs) > 1 else F._np_copy(xs[0])
+
+
+def stack(F: Any, x: Any, axis: int = 0) -> Any:
+    return F._npi_stack(*x, num_args=len(x), axis=axis)
+
+
+def split(F: Any, x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    shape = F.shape(x)
+    axis %= len(shape)
+    n = shape[axis]
+    if isinstance(indices_or_sections, int):
+        count = indices_or_sections
+        if n % count:
+            raise ValueError(f"dimension {axis} of size {n} cannot be cut into {count} equal parts")
+        cuts = [n // count * i for i in range(1, count)]
+    else:
+        cuts = [int(i) for i in indices_or_sections]
+    front = (slice(None),) * axis
+    return tuple(getitem(F, x, (*front, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, None], strict=True))
+
+
+def pad(F: Any, x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+    shape, dtype = F.shape(x), F.dtype(x)
+    pairs = _pairs(pad_width, len(shape))
+    if mode == "constant" and dtype in FLOATS and len(shape) in (4, 5) and not any(map(any, pairs[:2])) and 0 not in shape:
+        flat = tuple(n for pair in pairs for n in pair)
+        return F.Pad(x, mode="constant", pad_width=flat, constant_value=repr(float(constant_values or 0)))
+    for axis, (before, after) in enumerate(pairs):
+        if before or after:
+            x = _pad_axis(F, x, list(shape), axis, before, after, mode, constant_values or 0)
+            shape = (*shape[:axis], shape[axis] + before + after, *shape[axis + 1 :])
+            x = noted(F, x, shape, dtype)
+    return x
+
+
+def _pairs(pad_width: Any, rank: int) -> list[tuple[int, int]]:
+    """`pad_width` as one (before, after) pair for each dimension."""
+    if isinstance(pad_width, int):
+        return [(pad_width, pad_width)] * rank
+    if len(pad_width) == 2 and all(isinstance(p, int) for p in pad_width):
+        pad_width = [pad_width]
+    pairs = [(int(a), int(b)) for a, b in pad_width]
+    return pairs * rank if len(pairs) == 1 else pairs
+
+
+def _pad_axis(
+    F: Any, x: Any, shape: list[int], axis: int, before: int, after: int, mode: str, value: Any
+) -> Any:
+    """One axis padded by joining pieces: mxnet's own operator knows fewer dtypes, ranks and modes."""
+    n = shape[axis]
+    if mode == "constant":
+
+        def piece(size: int) -> Any:
+            filled = zeros(F, (*shape[:axis], size, *shape[axis + 1 :]), F.dtype(x))
+            if not value:
+                return filled
+            return F._npi_logical_not(filled) if F.dtype(x) == "bool" else F._npi_add_scalar(filled, scalar=repr(value))
+
+        parts = [piece(before)] * (before > 0) + [x] + [piece(after)] * (after > 0)
+        return concatenate(F, parts, axis)
+    period = {"reflect": max(2 * n - 2, 1), "symmetric": 2 * n, "edge": 1}[mode]
+    places = []
+    for i in range(-before, n + after):
+        if mode == "edge":
+            places.append(min(max(i, 0), n - 1))
+        else:
+            j = i % period
+            places.append(j if j < n else period - j - (mode == "symmetric"))
+    return _pick_rows(F, x, places, axis)
+
+
+def _pick_rows(F: Any, x: Any, places: list[int], axis: int) -> Any:
+    """The slices `places` of `x` along `axis`, as few joined pieces as they form runs of one step."""
+    front = (slice(None),) * axis
+    parts = []
+    i = 0
+    while i < len(places):
+        step = places[i + 1] - places[i] if i + 1 < len(places) else 1
+        step = step if step in (-1, 1) else 1
+        j = i + 1
+        while j < len(places) and places[j] - places[j - 1] == step:
+            j += 1
+        stop = places[j - 1] + step
+        parts.append(getitem(F, x, (*front, slice(places[i], stop if stop >= 0 else None, step))))
+        i = j
+    return concatenate(F, parts, axis)
+
+
+def tile(F: Any, x: Any, repeats: Any) -> Any:
+    return F._npi_tile(x, reps=(repeats,) if isinstance(repeats, int) else tuple(repeats))
+
+
+def repeat(F: Any, x: Any, repeats: int, axis: int | None = None) -> Any:
+    if axis is None:
+        x, axis = ravel(F, x), 0
+    shape = F.shape(x)
+    axis %= len(shape)
+    wide = (*shape[: axis + 1], repeats, *shape[axis + 1 :])
+    wide_x = broadcast_to(F, expand_dims(F, x, axis + 1), wide)
+    return reshape_to(F, noted(F, wide_x, wide, F.dtype(x)), (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
+
+
+def flip(F: Any, x: Any, axis: Any = None) -> Any:
+    axes = axes_of(axis, len(F.shape(x)))
+    return F._npi_flip(x, axis=axes) if axes else F._np_copy(x)
+
+
+# -- picking ---------------------------------------------------------------------------------------
+
+
+def getitem(F: Any, x: Any, key: Any) -> Any:
+    shape = F.shape(x)
+    items = list(key) if isinstance(key, tuple) else [key]
+    if len(items) == 1 and _is_index_tensor(items[0]):
+        return take(F, x, items[0], 0)
+    used = len([k for k in items if k is not None and k is not Ellipsis])
+    place = next((i for i, k in enumerate(items) if k is Ellipsis), None)
+    full = [slice(None)] * (len(shape) - used)
+    items = [*items, *full] if place is None else [*items[:place], *full, *items[place + 1 :]]
+    begin, end, step, dims, cut = [], [], [], [], []
+    for k in items:
+        if k is None:
+            dims.append(1)
+            continue
+        n = shape[len(begin)]
+        if isinstance(k, slice):
+            a, b, s = k.indices(n)
+            size = len(range(a, b, s))
+            dims.append(size)
+        else:
+            a = int(k)
+            if not -n <= a < n:
+                raise IndexError(f"index {a} is out of range for dimension {len(begin)} of size {n}")
+            a %= n
+            b, s, size = a + 1, 1, 1
+        cut.append(size)
+        begin.append(a)
+        end.append(b if s > 0 or b >= 0 else None)
+        step.append(s)
+    if 0 in cut:
+        return zeros(F, tuple(dims), F.dtype(x))
+    if tuple(cut) != tuple(shape) or any(s < 0 for s in step):
+        x = noted(F, F._npi_slice(x, begin=tuple(begin), end=tuple(end), step=tuple(step)), tuple(cut), F.dtype(x))
+    return x if tuple(dims) == tuple(cut) else reshape_to(F, x, tuple(dims))
+
+
+def _is_index_tensor(key: Any) -> bool:
+    return not isinstance(key, (int, slice)) and key is not None and key is not Ellipsis and not hasattr(key, "__index__")
+
+
+def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        x, axis = ravel(F, x), 0
+    return F._npi_take(x, indices, axis=axis, mode="wrap")
+
+
+def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        return take(F, x, indices)
+    shape, wanted, dtype = F.shape(x), F.shape(indices), F.dtype(x)
+    rank = len(shape)
+    axis %= rank
+    n, k = shape[axis], wanted[axis]
+    rest = broadcast(shape[:axis] + shape[axis + 1 :], wanted[:axis] + wanted[axis + 1 :])
+    dims = (*rest[:axis], k, *rest[axis:])
+    if rest != wanted[:axis] + wanted[axis + 1 :]:
+        indices = broadcast_to(F, indices, dims)
+    if rest != shape[:axis] + shape[axis + 1 :]:
+        x = broadcast_to(F, x, (*rest[:axis], n, *rest[axis:]))
+    if k == 1 and n and 0 not in rest and dtype != "bool":
+        index = reshape_to(F, noted(F, indices, dims, "int32"), rest)
+        return F._npx_pick(x, index, axis=axis, keepdims=True, mode="wrap")
+    order = (*(i for i in range(rank) if i != axis), axis)
+    rows = math.prod(d for d in rest if d is not None)
+    x = F._np_reshape(F._np_transpose(x, axes=order), newshape=(rows * n,))
+    flat = F._np_reshape(F._np_transpose(cast_to(F, indices, "int64"), axes=order), newshape=(rows, k))
+    flat = F._npi_mod_scalar(flat, scalar=repr(max(n, 1)))  # negative indices count from the end
+    start = F._npi_arange(start=0, stop=rows * n if n else rows, step=n or 1, dtype="int64")
+    flat = F._npi_add(flat, F._np_reshape(start, newshape=(rows, 1)))
+    picked = F._np_reshape(F._npi_take(x, flat, axis=0, mode="clip"), newshape=(*rest, k))
+    return F._np_transpose(picked, axes=tuple(order.index(i) for i in range(rank)))
+
+
+def one_hot(F: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+    rank = len(F.shape(x)) + 1
+    dtype = dtype_name(dtype)
+    result = F._npx_one_hot(cast_to(F, x, "int32"), depth=num_classes, dtype="float32" if dtype == "bool" else dtype)
+    result = cast_to(F, noted(F, result, (*F.shape(x), num_classes), "float32" if dtype == "bool" else dtype), dtype)
+    axis %= rank
+    return result if axis == rank - 1 else _transpose(F, result, axes=(*range(axis), rank - 1, *range(axis, rank - 1)))
+
+
+def sort(F: Any, x: Any, axis: int = -1) -> Any:
+    dtype, shape = F.dtype(x), F.shape(x)
+    if dtype == "bool":
+        return cast_to(F, sort(F, cast_to(F, x, "int8"), axis), "bool")
+    if dtype not in FLOATS or 0 in shape:
+        return F._npi_sort(x, axis=axis, is_ascend=True)
+    # mxnet's order of NaNs is undefined: they are sorted as infinities and put back at the end.
+    nan = F._npi_isnan(x)
+    high = F._npi_add_scalar(zeros(F, (), dtype), scalar="inf")
+    ordered = F._npi_sort(F._npi_where(nan, high, x), axis=axis, is_ascend=True)
+    numbers = F._np_sum(F._npi_cast(F._npi_logical_not(nan), dtype="int32"), axis=axis, keepdims=True)
+    axis %= len(shape)
+    places = F._npi_arange(start="0", stop=repr(shape[axis]), step="1", dtype="int32")
+    places = F._np_reshape(places, newshape=(shape[axis], *(1,) * (len(shape) - 1 - axis)))
+    lost = F._npi_add_scalar(zeros(F, (), dtype), scalar="nan")
+    return F._npi_where(F._npi_less(places, numbers), ordered, lost)
+
+
+def argsort(F: Any, x: Any, axis: int = -1) -> Any:
+    dtype, shape = F.dtype(x), F.shape(x)
+    axis %= len(shape)
+    n = shape[axis]
+    if 0 in shape:
+        return zeros(F, shape, "int32")
+    x = cast_to(F, x, "int8") if dtype == "bool" else x
+    nan = None
+    if dtype in FLOATS:
+        nan = F._npi_isnan(x)
+        x = noted(F, F._npi_where(nan, F._npi_add_scalar(zeros(F, (), dtype), scalar="inf"), x), shape, dtype)
+    # mxnet's order is not stable. Equal neighbours are numbered as one group (NaNs as the one after
+    # infinity), and the places sorted again by (group, place).
+    first = noted(F, F._npi_argsort(x, axis=axis, is_ascend=True, dtype="int32"), shape, "int32")
+    ordered = noted(F, take_along_axis(F, noted(F, x, shape, F.dtype(x)), first, axis), shape, F.dtype(x))
+    front = (slice(None),) * axis
+    here, before = getitem(F, ordered, (*front, slice(1, None))), getitem(F, ordered, (*front, slice(0, n - 1)))
+    start = zeros(F, (*shape[:axis], 1, *shape[axis + 1 :]), "int64")
+    parts = [start, F._npi_cast(F._npi_not_equal(here, before), dtype="int64")] if n > 1 else [start]
+    group = F._np_cumsum(concatenate(F, parts, axis), axis=axis)
+    if nan is not None:
+        lost = noted(F, F._npi_cast(nan, dtype="int64"), shape, "int64")
+        group = F._npi_add(group, take_along_axis(F, lost, first, axis))
+    key = F._npi_add(F._npi_multiply_scalar(group, scalar=repr(n)), F._npi_cast(first, dtype="int64"))
+    key = F._npi_sort(key, axis=axis, is_ascend=True)
+    return F._npi_cast(F._npi_mod_scalar(key, scalar=repr(n)), dtype="int32")
+
+
+def top_k(F: Any, x: Any, k: int, sorted: bool = True) -> Any:
+    shape = F.shape(x)
+    if k == 0:
+        return zeros(F, (*shape[:-1], 0), F.dtype(x)), zeros(F, (*shape[:-1], 0), "int32")
+    return tuple(F._npx_topk(x, k=k, axis=-1, ret_typ="both", is_ascend=False, dtype="int32"))

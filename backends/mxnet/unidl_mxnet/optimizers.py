@@ -1,0 +1,126 @@
+"""Optimizer updates by mxnet's fused operators: one call for many variables where there is one.
+
+The hyperparameters go in as text, which mxnet parses at each call; that costs less than a tensor
+operation. Formulas are those of the core's optimizers (Keras's): in Adam epsilon is added to the
+root before the correction of the bias.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from unidl_mxnet._engine import mx
+from unidl_mxnet._invoke import ARRAYS, _operator
+from unidl_mxnet.tensors import HostNumber, from_host
+
+Apply = Callable[[list[Any]], None]
+_LIB = mx.base._LIB
+_check = mx.base.check_call
+_MANY = 40  # how many variables one call may take
+
+
+class _Update:
+    """Calls of one multi-variable operator ``operator(w0, g0, s0, …, w1, g1, s1, …, *last)``.
+
+    Args:
+        variables: what is updated; states: one list of slots for each state of the operator.
+        last: inputs after all the others.
+        fixed: attributes that never change. `lrs` and `wds` are given with each call.
+    """
+
+    def __init__(
+        self, operator: str, variables: Sequence[Any], states: Sequence[Sequence[Any]], last: Sequence[Any] = (), **fixed: Any
+    ) -> None:
+        self.operator = _operator(operator)
+        self.groups: list[tuple[list[int], Any, Any, int]] = []
+        self.step = 2 + len(states)
+        by_dtype: dict[Any, list[int]] = {}
+        for index, variable in enumerate(variables):
+            by_dtype.setdefault(variable.dtype, []).append(index)
+        for members in by_dtype.values():
+            for start in range(0, len(members), _MANY):
+                chosen = members[start : start + _MANY]
+                inputs = [h for i in chosen for h in (variables[i].handle, None, *(s[i].handle for s in states))]
+                inputs += [x.handle for x in last]
+                outputs = (ctypes.c_void_p * len(chosen))(*[variables[i].handle for i in chosen])
+                self.groups.append((chosen, (ctypes.c_void_p * len(inputs))(*inputs), outputs, len(inputs)))
+        self.names = [*fixed, "num_weights", "wds", "lrs"]
+        self.keys = (ctypes.c_char_p * len(self.names))(*[n.encode() for n in self.names])
+        self.fixed = [str(v).encode() for v in fixed.values()]
+        self.kept = (list(variables), states, last)  # their handles are held here
+
+    def __call__(self, gradients: Sequence[Any], rate: float, decay: float = 0.0) -> None:
+        for members, inputs, outputs, size in self.groups:
+            n = len(members)
+            for place, index in enumerate(members):
+                inputs[place * self.step + 1] = gradients[index].handle
+            texts = (str(n), str((decay,) * n), str((rate,) * n))
+            values = (ctypes.c_char_p * len(self.names))(*self.fixed, *[t.encode() for t in texts])
+            _check(
+                _LIB.MXImperativeInvokeEx(
+                    self.operator, ctypes.c_int(size), inputs, ctypes.byref(ctypes.c_int(n)),
+                    ctypes.byref(ctypes.cast(outputs, ctypes.POINTER(mx.base.NDArrayHandle))),
+                    ctypes.c_int(len(self.names)), self.keys, values, ctypes.byref(ctypes.POINTER(ctypes.c_int)()),
+                )
+            )  # fmt: skip
+
+
+def sgd(optimizer: Any, variables: list[Any]) -> Apply:
+    rate, momentum = HostNumber(optimizer.learning_rate), float(optimizer.momentum)
+    if momentum and optimizer.nesterov:
+        velocities = optimizer.slots["momentum"]
+
+        def nesterov(gradients: list[Any]) -> None:
+            lr = repr(rate.read())
+            for variable, gradient, velocity in zip(variables, gradients, velocities, strict=True):
+                ARRAYS.nag_mom_update(variable, gradient, velocity, out=(variable,), lr=lr, momentum=repr(momentum))
+
+        return nesterov
+    if momentum:
+        update = _Update("multi_sgd_mom_update", variables, [optimizer.slots["momentum"]], momentum=momentum)
+    else:
+        update = _Update("multi_sgd_update", variables, [])
+    return lambda gradients: update(gradients, rate.read())
+
+
+def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
+    if optimizer.amsgrad:
+        return None
+    rate, count = HostNumber(optimizer.learning_rate), HostNumber(optimizer.iterations)
+    beta_1, beta_2 = float(optimizer.beta_1), float(optimizer.beta_2)
+    decay = float(getattr(optimizer, "decoupled_decay", None) or 0.0)
+    one = from_host(np.ones((1,), "float32"))
+    update = _Update(
+        "_multi_adamw_update", variables, [optimizer.slots["momentum"], optimizer.slots["velocity"]], [one],
+        beta1=beta_1, beta2=beta_2, epsilon=float(optimizer.epsilon), etas=(1.0,) * min(len(variables), _MANY),
+    )  # fmt: skip
+
+    def apply(gradients: list[Any]) -> None:
+        step, lr = count.read() + 1, rate.read()
+        update(gradients, lr * math.sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step), lr * decay)
+
+    return apply
+
+
+def rmsprop(optimizer: Any, variables: list[Any]) -> Apply | None:
+    if optimizer.centered or optimizer.momentum:
+        return None
+    rate, squares = HostNumber(optimizer.learning_rate), optimizer.slots["velocity"]
+    rho, epsilon = repr(float(optimizer.rho)), repr(float(optimizer.epsilon))
+
+    def apply(gradients: list[Any]) -> None:
+        lr = repr(rate.read())
+        for variable, gradient, square in zip(variables, gradients, squares, strict=True):
+            ARRAYS.rmsprop_update(variable, gradient, square, out=(variable,), lr=lr, gamma1=rho, epsilon=epsilon)
+
+    return apply
+
+
+KERNELS: dict[str, Callable[[Any, list[Any]], Apply | None]] = {
+    "sgd": sgd, "adam": adam, "adamw": adam, "rmsprop": rmsprop,
+}  # fmt: skip

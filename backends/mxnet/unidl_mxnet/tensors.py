@@ -1,0 +1,156 @@
+"""mxnet arrays from and to the host, and variables."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import os
+from typing import Any
+
+import numpy as np
+from unidl.backend.variables import VariableMixin
+from unidl.errors import OpError
+
+from unidl_mxnet._engine import mx
+from unidl_mxnet._invoke import ARRAYS, DTYPES, NAMES
+
+_LIB = mx.base._LIB
+_check = mx.base.check_call
+_GRAD_WRITE, _GRAD_NULL = 1, 0
+
+
+class Variable(VariableMixin, mx.np.ndarray):
+    """An `mx.np.ndarray` that knows its path; a trainable one has a gradient buffer, as gluon's have.
+
+    Attributes:
+        gradient: that buffer, which `backward` overwrites; None without one.
+    """
+
+    gradient: Any = None
+    _trainable = False
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        wanted = self._trainable and self.dtype in _DIFFERENTIABLE
+        if wanted and self.gradient is None:
+            self.gradient = attach_gradient(self)
+        elif not wanted and self.gradient is not None:
+            mark(self, self.gradient, _GRAD_NULL)
+            self.gradient = None
+
+    def numpy(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        return VariableMixin.numpy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        clone = variable_of(self.asnumpy(), self._trainable)
+        memo[id(self)] = clone
+        kept = {k: v for k, v in self.__dict__.items() if k not in ("gradient", "_trainable", "_parameter")}
+        clone.__dict__.update(copy.deepcopy(kept, memo))
+        return clone
+
+    def __reduce__(self) -> Any:
+        kept = {k: v for k, v in self.__dict__.items() if k not in ("gradient", "_trainable", "_parameter")}
+        return variable_of, (self.asnumpy(), self._trainable), kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    __hash__ = object.__hash__
+
+
+_DIFFERENTIABLE = frozenset(DTYPES[name] for name in ("float16", "float32", "float64"))
+
+
+def mark(array: Any, gradient: Any, request: int = _GRAD_WRITE) -> None:
+    """Have `backward` write the gradient by `array` to `gradient` (or not, with request 0)."""
+    _check(
+        _LIB.MXAutogradMarkVariables(
+            1, ctypes.pointer(array.handle), ctypes.pointer(mx.base.mx_uint(request)), ctypes.pointer(gradient.handle)
+        )
+    )
+
+
+def attach_gradient(array: Any) -> Any:
+    """A gradient buffer of zeros for `array`."""
+    gradient = ARRAYS.zeros_like(array)
+    mark(array, gradient)
+    return gradient
+
+
+def from_host(value: np.ndarray, dtype: str | None = None, kind: type = mx.np.ndarray) -> Any:
+    """A copy of `value` on the current device.
+
+    Raises:
+        OpError: if mxnet lacks the dtype.
+    """
+    array = np.asarray(value, dtype=DTYPES.get(dtype, dtype) if dtype is not None else None, order="C")
+    name = array.dtype.name
+    if name not in DTYPES:
+        raise OpError(
+            f"mxnet has no dtype {name!r} (array of shape {list(array.shape)}); it has {', '.join(DTYPES)}. "
+            "Cast the array first, e.g. `x.astype('int32')`."
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    # Empty arrays get no memory, and none is asked for.
+    handle = mx.nd.ndarray._new_alloc_handle(array.shape, mx.context.current_context(), False, DTYPES[name])
+    if array.size:
+        _check(_LIB.MXNDArraySyncCopyFromCPU(handle, ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.size)))
+    return kind(handle)
+
+
+def variable_of(value: np.ndarray, trainable: bool) -> Variable:
+    """A variable with the value of `value`."""
+    variable = from_host(value, kind=Variable)
+    variable.trainable = trainable
+    return variable
+
+
+def assign(variable: Any, value: Any) -> None:
+    """Overwrite in place, whether or not autograd is recording."""
+    recording = ctypes.c_int()
+    _LIB.MXAutogradIsRecording(ctypes.byref(recording))
+    if recording.value:
+        with mx.autograd.pause(train_mode=mx.autograd.is_training()):
+            ARRAYS._copyto(value, out=(variable,))
+    else:
+        ARRAYS._copyto(value, out=(variable,))
+
+
+def increment(variable: Any) -> None:
+    """Add 1 in place; never recorded."""
+    with mx.autograd.pause(train_mode=mx.autograd.is_training()):
+        ARRAYS._npi_add_scalar(variable, out=(variable,), scalar="1")
+
+
+def dtype_name(tensor: Any) -> str:
+    return NAMES[tensor.dtype]
+
+
+class HostNumber:
+    """The value of a 0-d variable in the host's memory, read without a copy.
+
+    On a device it is fetched.
+    """
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+        self.pointer: Any = None
+        if variable.ctx.device_type == "cpu":
+            address = ctypes.c_void_p()
+            _check(_LIB.MXNDArrayGetData(variable.handle, ctypes.byref(address)))
+            kind = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int32": ctypes.c_int32, "int64": ctypes.c_int64}
+            self.pointer = ctypes.cast(address, ctypes.POINTER(kind[dtype_name(variable)]))
+        self.wait = os.environ.get("MXNET_ENGINE_TYPE") != "NaiveEngine"
+
+    def read(self) -> Any:
+        if self.pointer is None:
+            return self.variable.asnumpy().item()
+        if self.wait:
+            _check(_LIB.MXNDArrayWaitToRead(self.variable.handle))
+        return self.pointer[0]
