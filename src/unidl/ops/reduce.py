@@ -40,7 +40,7 @@ def _not_empty(x: Any, axis: Any) -> None:
     from unidl.ops._declare import axes_tuple
 
     require(
-        all(x.shape[a] != 0 for a in axes_tuple(axis, len(x.shape))),
+        0 not in [x.shape[a] for a in axes_tuple(axis, len(x.shape))],
         f"no elements to choose from in shape {list(x.shape)}.",
     )
 
