@@ -14,7 +14,7 @@ help:
 	@echo "make test [BACKENDS='torch numpy']           lint, type check, the suite once per backend"
 	@echo "make lint | format                           ruff and mypy | let ruff rewrite"
 	@echo "make bench [BACKEND=...]                     side by side with native loops"
-	@echo "make wheels                                  build the five wheels, prove them in fresh environments"
+	@echo "make wheels                                  build the five wheels into dist/, prove them in fresh environments"
 
 setup: $(SETUP)
 
@@ -39,10 +39,10 @@ format: $(SETUP)
 	$(PYTHON) -m ruff format .
 
 bench: $(SETUP)
-	UNIDL_BACKEND=$(BACKEND) $(PYTHON) -m benchmarks
+	$(PYTHON) benchmarks/run.py --backend $(BACKEND)
 
 wheels: $(SETUP)
-	$(PYTHON) scripts/check_wheels.py
+	$(PYTHON) scripts/check_wheels.py --keep dist
 
 clean:
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
