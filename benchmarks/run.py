@@ -28,9 +28,7 @@ def make_epoch(kind: str, backend: str, samples: int):  # type: ignore[no-untype
     from unidl import layers
 
     x, y = data(samples)
-    model = unidl.Sequential(
-        [unidl.Input((20,)), layers.Dense(32, "relu"), layers.Dense(32, "relu"), layers.Dense(10)]
-    )
+    model = unidl.Sequential([unidl.Input((20,)), layers.Dense(32, "relu"), layers.Dense(32, "relu"), layers.Dense(10)])
     loss = unidl.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     return lambda: model.fit(x, y, batch_size=BATCH, verbose=0).history["loss"][-1]

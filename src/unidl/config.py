@@ -42,5 +42,6 @@ def set_epsilon(value: float) -> None:
 
 
 __all__ = [
-    "checked_data_format", "epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx", "set_image_data_format",
+    "checked_data_format", "epsilon", "floatx", "image_data_format",
+    "set_epsilon", "set_floatx", "set_image_data_format",
 ]  # fmt: skip

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
 from unidl.backend.contract import Backend
 from unidl.backend.variables import VariableMixin
-
 from unidl_torch import elementwise, nn, random, reduce, rnn, shape, training
 from unidl_torch.device import default_device
 from unidl_torch.dtypes import DTYPES, NAMES
@@ -127,23 +127,23 @@ class TorchBackend(Backend):
 
     # -- variables --------------------------------------------------------------------------
 
-    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Variable:
+    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Any:
         variable = _variable(self.to_tensor(value), trainable)
         variable._name = name
         return variable
 
-    def assign(self, variable: Variable, value: Tensor) -> None:
+    def assign(self, variable: Any, value: Tensor) -> None:
         with torch.no_grad():
             variable.copy_(value)
 
-    def increment(self, variable: Variable) -> None:
+    def increment(self, variable: Any) -> None:
         with torch.no_grad():
             variable.add_(1)
 
     # -- gradients --------------------------------------------------------------------------
 
     def differentiate(
-        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Variable]
+        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Any]
     ) -> tuple[Any, list[Tensor | None], list[Tensor | None]]:
         nested = any(t.requires_grad for t in tensors)
         with torch.enable_grad():
@@ -169,7 +169,7 @@ class TorchBackend(Backend):
     def train_step(
         self,
         forward: Callable[..., tuple[Any, ...]],
-        variables: Sequence[Variable],
+        variables: Sequence[Any],
         apply: Callable[[list[Tensor | None]], None],
         *,
         jit: bool = False,
@@ -189,7 +189,7 @@ class TorchBackend(Backend):
         return torch.compile(function, dynamic=None) if jit else function
 
     def optimizer_kernel(
-        self, name: str, optimizer: Any, variables: Sequence[Variable]
+        self, name: str, optimizer: Any, variables: Sequence[Any]
     ) -> Callable[[list[Tensor]], None] | None:
         make = training.KERNELS.get(name)
         return None if make is None or not variables else make(optimizer, list(variables))

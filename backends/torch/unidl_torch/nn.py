@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
+import torch.nn.functional as F
 from torch import Tensor
+
 from unidl.backend.attributes import geometry, same_padding, sized, transpose_padding
 
 _CONV = (F.conv1d, F.conv2d, F.conv3d)
@@ -45,7 +46,9 @@ def _channels_last(x: Tensor) -> Tensor:
 
 def _same(x: Tensor, window: Any, strides: Any, dilation: Any, value: float = 0.0) -> tuple[Tensor, Any]:
     """What "same" adds: numbers for the engine where both sides are equal, else a padded input."""
-    pairs = [same_padding(x.shape[2 + i], w, s, d) for i, (w, s, d) in enumerate(zip(window, strides, dilation, strict=True))]
+    pairs = [
+        same_padding(x.shape[2 + i], w, s, d) for i, (w, s, d) in enumerate(zip(window, strides, dilation, strict=True))
+    ]
     if all(a == b for a, b in pairs):
         return x, tuple(a for a, _ in pairs)
     flat = [n for pair in reversed(pairs) for n in pair]
@@ -73,13 +76,23 @@ def conv_bias(
 
 
 def conv(
-    inputs: Tensor, kernel: Tensor, strides: Any = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: Any = 1
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
 ) -> Tensor:
     return conv_bias(inputs, kernel, None, strides, padding, data_format, dilation_rate)
 
 
 def depthwise_conv(
-    inputs: Tensor, kernel: Tensor, strides: Any = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: Any = 1
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
 ) -> Tensor:
     n = inputs.dim() - 2
     channels, multiplier = kernel.shape[-2:]
@@ -117,7 +130,9 @@ def sized_or_zero(value: Any, n: int) -> tuple[int, ...]:
     return (value,) * n if isinstance(value, int) else tuple(value)
 
 
-def max_pool(inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Tensor:
+def max_pool(
+    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+) -> Tensor:
     n = inputs.dim() - 2
     g = geometry(n, pool_size if strides is None else strides, padding, 1, data_format)
     window = sized(pool_size, n, "pool_size")
@@ -223,18 +238,27 @@ def layer_normalization(
 
 
 def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, scale: float | None = None, is_causal: bool = False
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    scale: float | None = None,
+    is_causal: bool = False,
 ) -> Tensor:
     if mask is not None:
         if is_causal:
-            mask = torch.logical_and(mask, torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril())
+            mask = torch.logical_and(
+                mask, torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+            )
         # A finite number, so that a target which sees nothing gets the mean of all values and not NaN.
         mask = torch.zeros(mask.shape, dtype=query.dtype, device=query.device).masked_fill_(~mask, -3e4)
         return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
     return F.scaled_dot_product_attention(query, key, value, is_causal=is_causal, scale=scale)
 
 
-def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1) -> Tensor:
+def sparse_categorical_crossentropy(
+    target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1
+) -> Tensor:
     axis = axis % output.dim()
     if target.dim() == output.dim():
         target = target.squeeze(axis)
@@ -242,7 +266,9 @@ def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits:
         logs = torch.log_softmax(output, axis)
     else:
         logs = torch.log(torch.clamp(output / output.sum(axis, True), 1e-7, 1 - 1e-7))
-    return F.nll_loss(logs if axis == 1 or logs.dim() == 1 else logs.movedim(axis, 1), target.to(torch.int64), reduction="none")
+    return F.nll_loss(
+        logs if axis == 1 or logs.dim() == 1 else logs.movedim(axis, 1), target.to(torch.int64), reduction="none"
+    )
 
 
 def random_dropout(x: Tensor, rate: float, generator: Any = None) -> Tensor:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from unidl.dtypes import floatx
 
+from unidl.dtypes import floatx
 from unidl_torch.device import default_device
 from unidl_torch.dtypes import DTYPES
 

@@ -10,7 +10,13 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 def lstm(
-    x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None = None, mask: Tensor | None = None
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     weights = [kernel.t(), recurrent_kernel.t()]
     if bias is not None:
@@ -64,7 +70,12 @@ def gru(
 
 
 def simple_rnn(
-    x: Tensor, h0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None = None, mask: Tensor | None = None
+    x: Tensor,
+    h0: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     weights = [kernel.t(), recurrent_kernel.t()]
     if bias is not None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from unidl.dtypes import floatx, result_dtype, weak_kind
-from unidl.backend.attributes import pad_pairs
 
+from unidl.backend.attributes import pad_pairs
+from unidl.dtypes import floatx, result_dtype, weak_kind
 from unidl_torch.device import default_device
 from unidl_torch.dtypes import DTYPES
 

@@ -32,7 +32,7 @@ def _aligned(parameters: list[Tensor]) -> Callable[[list[Tensor]], list[Tensor]]
     strides = [p.stride() for p in parameters]
 
     def align(gradients: list[Tensor]) -> list[Tensor]:
-        if all([g.stride() == s for g, s in zip(gradients, strides, strict=True)]):
+        if [g.stride() for g in gradients] == strides:
             return gradients
         return [
             g if g.stride() == s else torch.empty_like(p).copy_(g)
@@ -99,7 +99,12 @@ def _adam(kernel: Any) -> Callable[[Any, list[Tensor]], Apply | None]:
 def rmsprop(optimizer: Any, variables: list[Tensor]) -> Apply | None:
     if optimizer.centered:
         return None
-    rate, rho, epsilon, momentum = _Number(optimizer.learning_rate), optimizer.rho, optimizer.epsilon, optimizer.momentum
+    rate, rho, epsilon, momentum = (
+        _Number(optimizer.learning_rate),
+        optimizer.rho,
+        optimizer.epsilon,
+        optimizer.momentum,
+    )
     squares = optimizer.slots["velocity"]
     momenta = optimizer.slots["momentum"] if momentum else []
 

@@ -25,6 +25,7 @@ class Geometry(NamedTuple):
         padding: "valid" or "same".
         channels_last: whether channels are the last axis (else axis 1).
     """
+
     strides: tuple[int, ...]
     padding: str
     dilation: tuple[int, ...]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from unidl.graph.graph import Graph
 
 Tensor = Any
-Variable = Any
+NativeVariable = Any
 
 
 class Backend(ABC):
@@ -117,21 +117,21 @@ class Backend(ABC):
     # -- variables --------------------------------------------------------------------------
 
     @abstractmethod
-    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Variable:
+    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> NativeVariable:
         """An instance of `self.Variable` holding `value` (dtype kept)."""
 
     @abstractmethod
-    def assign(self, variable: Variable, value: Tensor) -> None:
+    def assign(self, variable: NativeVariable, value: Tensor) -> None:
         """Overwrite the variable in place with a tensor of its shape and dtype; never recorded."""
 
-    def increment(self, variable: Variable) -> None:
+    def increment(self, variable: NativeVariable) -> None:
         """Add 1 in place to an integer variable (a step counter); never recorded."""
         self.assign(variable, self.table["add"](variable, 1))
 
     # -- gradients --------------------------------------------------------------------------
 
     def differentiate(
-        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Variable]
+        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[NativeVariable]
     ) -> tuple[Any, list[Tensor | None], list[Tensor | None]]:
         """Call ``fn(*tensors)`` and differentiate its loss.
 
@@ -172,7 +172,7 @@ class Backend(ABC):
     def train_step(
         self,
         forward: Callable[..., tuple[Any, ...]],
-        variables: Sequence[Variable],
+        variables: Sequence[NativeVariable],
         apply: Callable[[list[Tensor | None]], None],
         *,
         jit: bool = False,
@@ -185,7 +185,7 @@ class Backend(ABC):
         raise self.no_training_error("training")
 
     def optimizer_kernel(
-        self, name: str, optimizer: Any, variables: Sequence[Variable]
+        self, name: str, optimizer: Any, variables: Sequence[NativeVariable]
     ) -> Callable[[list[Tensor]], None] | None:
         """A fused update of all `variables` at once, or None if the engine has none.
 

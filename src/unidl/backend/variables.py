@@ -123,7 +123,7 @@ class Variable(metaclass=_VariableMeta):
             value = host_array(initializer, None if dtype is None else dtype_name(dtype))
             if shape is not None and tuple(shape) != value.shape:
                 raise ValueError(f"Variable: `shape` is {tuple(shape)}, but the value has shape {value.shape}.")
-        variable = active.make_variable(value, trainable=trainable, name=name or "variable")
+        variable: Any = active.make_variable(value, trainable=trainable, name=name or "variable")
         variable.aggregation, variable.synchronization = aggregation, synchronization
         return variable
 
@@ -172,7 +172,7 @@ def _operators() -> None:
 
         return ops.getitem(self, key)
 
-    VariableMixin.__getitem__ = getitem  # type: ignore[attr-defined]
+    setattr(VariableMixin, "__getitem__", getitem)  # noqa: B010  (mypy takes the plain form for a generic)
 
 
 _operators()

@@ -109,7 +109,8 @@ class Graph:
                 return
             if node.op.kind == "primitive" and not supported(node.op):
                 raise GraphError(
-                    f"op {node.op.name!r} in {node.path or self.name or 'the graph'} is a primitive that the target lacks."
+                    f"op {node.op.name!r} in {node.path or self.name or 'the graph'} is a primitive "
+                    "that the target lacks."
                 )
             specs = [TensorSpec(o.shape, o.dtype) for o in node.outputs]
             copy = Node(

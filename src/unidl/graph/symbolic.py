@@ -93,7 +93,7 @@ class SymbolicTensor:
         return ops.squeeze(self, axis)
 
     @property
-    def T(self) -> SymbolicTensor:  # noqa: N802  (NumPy's name)
+    def T(self) -> SymbolicTensor:
         from unidl import ops
 
         return ops.transpose(self)

@@ -161,7 +161,12 @@ def trace(
             as_symbol(v) if v is not None and (type(v) is SymbolicTensor or hasattr(v, "dtype")) else v for v in flat
         ]
     return Graph(
-        leaves, outputs, result, current.nodes, list(current.updates.values()), name or getattr(function, "__name__", "")
+        leaves,
+        outputs,
+        result,
+        current.nodes,
+        list(current.updates.values()),
+        name or getattr(function, "__name__", ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -228,7 +229,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
     def count_params(self) -> int:
         """The number of elements of all weights."""
         self._require_built("count_params()")
-        return sum(int(np.prod(tuple(active.shape(v)), dtype=np.int64)) for v in self.weights)
+        return sum(math.prod(d or 0 for d in active.shape(v)) for v in self.weights)
 
     def get_weights(self) -> list[np.ndarray]:
         """The weights' values, in the order of `weights`."""
@@ -333,7 +334,8 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
     def _require_built(self, what: str) -> None:
         if not self.built and not self._own_variables():
             raise ValueError(
-                f"{what} needs the weights of layer {self.path!r}, which is not built yet: call it on data, or build(shape)."
+                f"{what} needs the weights of layer {self.path!r}, which is not built yet: "
+                "call it on data, or build(shape)."
             )
 
     def _build(self, **shapes: Any) -> None:
@@ -378,7 +380,9 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
         return self(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"Layer {type(self).__name__} has no `call(inputs)`: a layer's computation goes there.")
+        raise NotImplementedError(
+            f"Layer {type(self).__name__} has no `call(inputs)`: a layer's computation goes there."
+        )
 
     def _default_training(self) -> bool:
         """`training` when nobody says: False, or what ``train()``/``eval()`` set on PyTorch."""
@@ -475,7 +479,10 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
                     problem = f"was built for {size} elements along axis {axis}"
         if problem:
             raise self._located(
-                OpError(f"{type(self).__name__} {problem}, but an input of shape {value.shape} came. Reshape the input, or make a new layer for it.")
+                OpError(
+                    f"{type(self).__name__} {problem}, but an input of shape {value.shape} came. "
+                    "Reshape the input, or make a new layer for it."
+                )
             )
 
     def _located(self, error: OpError) -> OpError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from typing import Any
 
@@ -89,9 +88,15 @@ class CallSpec:
         return layer.call(*args, **kwargs)
 
 
-@functools.cache
+_specs: dict[type, CallSpec] = {}
+
+
 def call_spec(cls: type) -> CallSpec:
-    return CallSpec(cls)
+    """The one `CallSpec` of a layer class."""
+    spec = _specs.get(cls)
+    if spec is None:
+        spec = _specs[cls] = CallSpec(cls)
+    return spec
 
 
 def mask_of(value: Any) -> Any:
@@ -114,7 +119,6 @@ def _shape(value: Any) -> Any:
     return tuple(active.shape(value)) if active.is_tensor(value) else None
 
 
-@functools.cache
 def _build_parameters(cls: type) -> tuple[str, ...]:
     parameters = list(inspect.signature(cls.build).parameters.values())[1:]  # type: ignore[attr-defined]
     return tuple(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))

@@ -41,7 +41,7 @@ class InputLayer(Layer):
         return {"batch_shape": self.batch_shape, "dtype": self._dtype, "name": self.name}
 
 
-def Input(  # noqa: N802  (Keras's name)
+def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: Any = None,

@@ -30,7 +30,9 @@ class Net:
         self.flat_outputs: list[SymbolicTensor] = tree.flatten(outputs)
         for tensor in (*self.flat_inputs, *self.flat_outputs):
             if type(tensor) is not SymbolicTensor:
-                raise ValueError(f"Inputs and outputs of model {name!r} must be symbolic tensors (see Input), not {tensor!r}.")
+                raise ValueError(
+                    f"Inputs and outputs of model {name!r} must be symbolic tensors (see Input), not {tensor!r}."
+                )
         self.nodes = self._sorted()
         layers: dict[int, Any] = {}
         for tensor in self.flat_inputs:
@@ -60,7 +62,8 @@ class Net:
                 continue
             if isinstance(node, LayerNode) and isinstance(node.layer, InputLayer):
                 raise GraphError(
-                    f"Model {self.name!r}: its outputs depend on input {node.layer.name!r}, which is not among its inputs "
+                    f"Model {self.name!r}: its outputs depend on input {node.layer.name!r}, which is not among "
+                    f"its inputs "
                     f"({[t.name for t in self.flat_inputs]})."
                 )
             open_nodes.add(id(node))
@@ -82,14 +85,15 @@ class Net:
         """
         names = self.names()
         if isinstance(given, dict):
-            keys = [k for k in self.inputs] if isinstance(self.inputs, dict) else names
-            keys = sorted(keys) if isinstance(self.inputs, dict) else keys
+            keys = sorted(self.inputs) if isinstance(self.inputs, dict) else names
             if missing := [k for k in keys if k not in given]:
                 raise ValueError(f"Model {self.name!r} lacks inputs {missing}; the given dict has {sorted(given)}.")
             return [given[k] for k in keys]
         flat = tree.flatten(given)
         if len(flat) != len(self.flat_inputs):
-            raise ValueError(f"Model {self.name!r} takes {len(self.flat_inputs)} inputs ({names}), {len(flat)} were given.")
+            raise ValueError(
+                f"Model {self.name!r} takes {len(self.flat_inputs)} inputs ({names}), {len(flat)} were given."
+            )
         return flat
 
     def run(self, given: Any) -> Any:
@@ -126,10 +130,13 @@ class Net:
 
             value = ops.expand_dims(value, -1)
             shape = (*shape, 1)
-        fits = len(shape) == len(want) and all(a is None or b is None or a == b for a, b in zip(shape, want, strict=True))
+        fits = len(shape) == len(want) and all(
+            a is None or b is None or a == b for a, b in zip(shape, want, strict=True)
+        )
         if not fits:
             raise OpError(
-                f"Layer {self.name!r}: input {tensor.name!r} was declared with shape {want}, but shape {tuple(shape)} came. "
+                f"Layer {self.name!r}: input {tensor.name!r} was declared with shape {want}, but shape "
+                f"{tuple(shape)} came. "
                 "Reshape the data, or declare the input so."
             )
         return value

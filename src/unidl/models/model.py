@@ -121,7 +121,10 @@ class Model(Trainer, Layer):
         """The names of the layers that make the outputs."""
         if self._net is None:
             return []
-        return [getattr(getattr(t.node, "layer", None), "name", None) or t.name or f"output_{i}" for i, t in enumerate(self.outputs)]
+        return [
+            getattr(getattr(t.node, "layer", None), "name", None) or t.name or f"output_{i}"
+            for i, t in enumerate(self.outputs)
+        ]
 
     # -- calling ----------------------------------------------------------------------------
 
@@ -218,7 +221,11 @@ class Model(Trainer, Layer):
         """
         if input_shape is not None:
             shapes = [input_shape] if all(d is None or isinstance(d, int) for d in input_shape) else list(input_shape)
-            dtypes = [t.dtype for t in self._net.flat_inputs] if self._net is not None else [self.compute_dtype] * len(shapes)
+            dtypes = (
+                [t.dtype for t in self._net.flat_inputs]
+                if self._net is not None
+                else [self.compute_dtype] * len(shapes)
+            )
         elif self._net is not None:
             shapes = [t.shape for t in self._net.flat_inputs]
             dtypes = [t.dtype for t in self._net.flat_inputs]

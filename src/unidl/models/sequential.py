@@ -36,7 +36,9 @@ class Sequential(Model):
             self._input_layer = layer
         elif isinstance(layer, Layer):
             if any(layer.name == other.name for other in self._stack):
-                raise ValueError(f"Model {self.name!r} already has a layer named {layer.name!r}: layers need names of their own.")
+                raise ValueError(
+                    f"Model {self.name!r} already has a layer named {layer.name!r}: layers need names of their own."
+                )
             if not self._stack and self._input_layer is None and hasattr(layer, "_declared_input"):
                 self._input_layer = InputLayer(batch_shape=layer._declared_input)
             self._stack = [*self._stack, layer]
@@ -102,7 +104,9 @@ class Sequential(Model):
         for item in config["layers"]:
             layer_class = getattr(known, item["class_name"], None)
             if layer_class is None:
-                raise ValueError(f"Sequential.from_config: there is no layer class {item['class_name']!r} in unidl.layers.")
+                raise ValueError(
+                    f"Sequential.from_config: there is no layer class {item['class_name']!r} in unidl.layers."
+                )
             model.add(layer_class.from_config(item["config"]), rebuild=False)
         if config.get("build_input_shape"):
             model.build(tuple(config["build_input_shape"]))

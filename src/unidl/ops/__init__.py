@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unidl.ops import random as _random  # noqa: F401  (declares the random ops)
+from unidl.ops import random as _random
 from unidl.ops._bind import host_array as _host_array
 from unidl.ops._control import custom_gradient
 from unidl.ops.creation import arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
@@ -117,7 +117,8 @@ from unidl.ops.reduce import (
 )  # fmt: skip
 from unidl.ops.rnn import gru, lstm, simple_rnn
 from unidl.ops.shape import (
-    argsort, axis_size,
+    argsort,
+    axis_size,
     broadcast_to,
     concatenate,
     expand_dims,
@@ -201,7 +202,7 @@ def is_tensor(x: Any) -> bool:
     return type(x) is SymbolicTensor or active.is_tensor(x)
 
 
-class image:  # noqa: N801  (a namespace, as `ops.image` in Keras)
+class image:
     """Ops on images."""
 
     resize = staticmethod(_resize)

@@ -113,7 +113,7 @@ def linspace(
 
 
 @composite
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # noqa: N803  (NumPy's names)
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     """An (N, M) matrix with ones on the k-th diagonal and zeros elsewhere."""
     rows = ops.expand_dims(ops.arange(N), 1)
     columns = ops.expand_dims(ops.arange(N if M is None else M), 0)

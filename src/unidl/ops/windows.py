@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
-from unidl.backend.attributes import Geometry, geometry, same_padding, sized, transpose_padding
+from unidl.backend.attributes import Geometry, geometry, sized, transpose_padding
 from unidl.ops._declare import OpError, Tensor, TensorSpec, composite, primitive, require, same_dim
 
 
@@ -59,7 +59,8 @@ def conv(
     if channels is not None and per_group and filters is not None:
         require(
             channels % per_group == 0 and filters % (channels // per_group) == 0,
-            f"inputs have {channels} channels, but the kernel {list(kernel.shape)} takes {per_group} and makes {filters}.",
+            f"inputs have {channels} channels, but the kernel {list(kernel.shape)} takes {per_group} "
+            f"and makes {filters}.",
         )
     return _output(inputs, tuple(kernel.shape[:-2]), filters, g)
 

@@ -38,7 +38,11 @@ def plain(value: Any, what: str = "value") -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return type(value)(plain(v, what) for v in value) if type(value) in (list, tuple) else [plain(v, what) for v in value]
+        return (
+            type(value)(plain(v, what) for v in value)
+            if type(value) in (list, tuple)
+            else [plain(v, what) for v in value]
+        )
     if isinstance(value, dict):
         return {str(k): plain(v, what) for k, v in value.items()}
     if hasattr(value, "get_config"):

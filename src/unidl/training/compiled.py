@@ -20,7 +20,7 @@ def _per_output(given: Any, y_pred: Any, names: list[str], what: str) -> list[An
         if len(given) != count:
             raise ValueError(f"`{what}` has {len(given)} entries for {count} outputs.")
         return list(given)
-    return [given] * count if what != "metrics" or count == 1 else [given] * count
+    return [given] * count
 
 
 def paired(y: Any, y_pred: Any) -> list[tuple[Any, Any]]:
@@ -74,7 +74,11 @@ class CompiledLoss:
             self.build(y, y_pred)
         total = None
         pairs = paired(y, y_pred)
-        weights = tree.flatten(sample_weight) if isinstance(sample_weight, (list, tuple, dict)) else [sample_weight] * len(pairs)
+        weights = (
+            tree.flatten(sample_weight)
+            if isinstance(sample_weight, (list, tuple, dict))
+            else [sample_weight] * len(pairs)
+        )
         for i, ((target, output), loss) in enumerate(zip(pairs, self.losses or (), strict=True)):
             if loss is None:
                 continue
@@ -140,7 +144,11 @@ class CompiledMetrics:
         if self.groups is None:
             self.build(y, y_pred, loss)
         pairs = paired(y, y_pred)
-        weights = tree.flatten(sample_weight) if isinstance(sample_weight, (list, tuple, dict)) else [sample_weight] * len(pairs)
+        weights = (
+            tree.flatten(sample_weight)
+            if isinstance(sample_weight, (list, tuple, dict))
+            else [sample_weight] * len(pairs)
+        )
         for (target, output), group, weight in zip(pairs, self.groups or (), weights, strict=True):
             for metric, weighted in group:
                 if weighted and weight is not None:

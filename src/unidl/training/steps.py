@@ -91,7 +91,11 @@ class StepCache:
         latest: list[Any] = [None, None]
 
         def step(batch: Any) -> Any:
-            flat = [t for t in batch if t is not None] if _is_plain(batch) else [t for t in flatten(batch) if t is not None]
+            flat = (
+                [t for t in batch if t is not None]
+                if _is_plain(batch)
+                else [t for t in flatten(batch) if t is not None]
+            )
             alike = tuple([(t.dtype, t.shape) for t in flat])
             if alike != latest[0]:
                 key = (kind, _layout(batch), tuple((dtype(t), _signature(tuple(shape(t)), static)) for t in flat))
@@ -165,7 +169,9 @@ class StepCache:
         graph = self._graph("train", batch, flat)
         loss = graph.outputs[0]
         if len(loss.shape):
-            raise ValueError(f"The loss of model {model.name!r} must be a scalar, not of shape {loss.shape}: reduce it.")
+            raise ValueError(
+                f"The loss of model {model.name!r} must be a scalar, not of shape {loss.shape}: reduce it."
+            )
         variables = _reached(graph, model.trainable_variables)
         if not variables:
             raise ValueError(f"Model {model.name!r} has no trainable weight on which its loss depends.")

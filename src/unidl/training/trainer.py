@@ -129,9 +129,10 @@ class Trainer:
         total = None
         if self._compiled_loss is not None and self._compiled_loss.given is not None:
             total = self._compiled_loss(y, y_pred, sample_weight)
-        added = state.trace.losses if state.trace is not None else [
-            loss for layer in self._flatten_layers() for loss in layer._losses  # type: ignore[attr-defined]
-        ]
+        if state.trace is not None:
+            added = state.trace.losses
+        else:
+            added = [v for layer in self._flatten_layers() for v in layer._losses]  # type: ignore[attr-defined]
         for item in [*added, *self._regularization()]:  # type: ignore[attr-defined]
             item = ops.sum(item) if len(ops.shape(item)) else item
             total = item if total is None else ops.add(total, item)
@@ -230,16 +231,30 @@ class Trainer:
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_validation(x, y, sample_weight, validation_split)
         adapter = adapt(
-            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight, steps=steps_per_epoch
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            steps=steps_per_epoch,
         )
         validation = None
         if validation_data is not None:
             validation = adapt(
-                *unpack_validation(validation_data), batch_size=validation_batch_size or batch_size, steps=validation_steps
+                *unpack_validation(validation_data),
+                batch_size=validation_batch_size or batch_size,
+                steps=validation_steps,
             )
         steps = steps_per_epoch or adapter.num_batches
         hooks = CallbackList(
-            callbacks, model=self, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps
+            callbacks,
+            model=self,
+            add_history=True,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=steps,
         )
         self.history = next((c for c in hooks.callbacks if type(c).__name__ == "History"), None)
         self.stop_training = False
@@ -290,19 +305,17 @@ class Trainer:
             raise ValueError("The data yielded no batch: it is empty, or a generator that has been used up.")
         if limit is not None and count < limit and not self.stop_training:
             warnings.warn(
-                f"The data ended after {count} of {limit} batches; a generator must yield steps_per_epoch * epochs batches.",
+                f"The data ended after {count} of {limit} batches; "
+                "a generator must yield steps_per_epoch * epochs batches.",
                 stacklevel=3,
             )
         return self._logs(result)
 
     def _logs(self, result: Any) -> dict[str, float]:
         """Numbers for callbacks: the metrics, and what a custom step returned."""
-        logs = {} if result is not None and not any(self.metrics) else self.get_metrics_result()
         if isinstance(result, dict):
-            custom = {k: float(active.to_numpy(ops.convert_to_tensor(v))) for k, v in result.items()}
-            names = set(custom)
-            logs = {**{k: v for k, v in logs.items() if k in names}, **custom}
-        return logs
+            return {k: float(active.to_numpy(ops.convert_to_tensor(v))) for k, v in result.items()}
+        return self.get_metrics_result()
 
     def _validated(self, adapter: Any, hooks: Any, steps: int | None) -> dict[str, float]:
         self.reset_metrics()
@@ -350,7 +363,12 @@ class Trainer:
         return values[0] if len(values) == 1 else values
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The outputs for all of `x`, as NumPy arrays."""
         from unidl.callbacks import CallbackList
@@ -381,7 +399,9 @@ class Trainer:
         hooks.on_predict_end()
         if not parts:
             raise ValueError("The data yielded no batch: it is empty, or a generator that has been used up.")
-        whole = [np.concatenate(column) if len(column) > 1 else np.array(column[0]) for column in zip(*parts, strict=True)]
+        whole = [
+            np.concatenate(column) if len(column) > 1 else np.array(column[0]) for column in zip(*parts, strict=True)
+        ]
         return tree.pack_sequence_as(outputs, whole)
 
     def train_on_batch(
