@@ -1,0 +1,128 @@
+"""Creation, rearranging and picking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from unidl.backend.attributes import pad_pairs
+from unidl.dtypes import floatx, result_dtype, weak_kind
+from unidl_numpy.dtypes import DTYPES
+from unidl_numpy.kernel import kernels
+
+
+def zeros(shape: Any, dtype: str | None = None) -> Any:
+    return np.zeros(shape, DTYPES[dtype or floatx()])
+
+
+def ones(shape: Any, dtype: str | None = None) -> Any:
+    return np.ones(shape, DTYPES[dtype or floatx()])
+
+
+def zeros_like(x: np.ndarray, dtype: str | None = None) -> Any:
+    return np.zeros(x.shape, DTYPES[dtype] if dtype else x.dtype)
+
+
+def ones_like(x: np.ndarray, dtype: str | None = None) -> Any:
+    return np.ones(x.shape, DTYPES[dtype] if dtype else x.dtype)
+
+
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: str | None = None) -> Any:
+    if stop is None:
+        start, stop = 0, start
+    step = 1 if step is None else step
+    dtype = dtype or result_dtype(*(weak_kind(v) or "i*" for v in (start, stop, step)))
+    return np.arange(start, stop, step).astype(DTYPES[dtype])
+
+
+def transpose(x: np.ndarray, axes: Any = None) -> Any:
+    return np.transpose(x, axes)
+
+
+def expand_dims(x: np.ndarray, axis: Any) -> Any:
+    return np.expand_dims(x, tuple(axis) if isinstance(axis, list) else axis)
+
+
+def squeeze(x: np.ndarray, axis: Any = None) -> Any:
+    return np.squeeze(x, tuple(axis) if isinstance(axis, list) else axis)
+
+
+def broadcast_to(x: np.ndarray, shape: Any) -> Any:
+    return np.broadcast_to(x, shape)
+
+
+def concatenate(xs: Any, axis: int = 0) -> Any:
+    return np.concatenate(xs, axis)
+
+
+def split(x: np.ndarray, indices_or_sections: Any, axis: int = 0) -> Any:
+    return tuple(np.split(x, indices_or_sections, axis))
+
+
+def pad(x: np.ndarray, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+    pairs = pad_pairs(pad_width, x.ndim)
+    if mode != "constant":
+        return np.pad(x, pairs, mode)  # type: ignore[call-overload]
+    return np.pad(x, pairs, constant_values=0 if constant_values is None else constant_values)
+
+
+def repeat(x: np.ndarray, repeats: int, axis: int | None = None) -> Any:
+    return np.repeat(x, repeats, axis)
+
+
+def flip(x: np.ndarray, axis: Any = None) -> Any:
+    return np.flip(x, tuple(axis) if isinstance(axis, list) else axis)
+
+
+def getitem(x: np.ndarray, key: Any) -> Any:
+    return x[tuple(key) if isinstance(key, list) else key]
+
+
+def take(x: np.ndarray, indices: np.ndarray, axis: int | None = None) -> Any:
+    return np.take(x, indices, axis)
+
+
+def take_along_axis(x: np.ndarray, indices: np.ndarray, axis: int | None = None) -> Any:
+    return np.take_along_axis(x, indices.astype("int64"), axis)
+
+
+def sort(x: np.ndarray, axis: int = -1) -> Any:
+    return np.sort(x, axis) if x.ndim else x
+
+
+def argsort(x: np.ndarray, axis: int = -1) -> Any:
+    return np.argsort(x, axis, kind="stable").astype("int32") if x.ndim else np.zeros((), "int32")
+
+
+def top_k(x: np.ndarray, k: int, sorted: bool = True) -> Any:
+    # Sorting the reversed elements and reading from the end puts the first of equal elements first.
+    order = x.shape[-1] - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., ::-1][..., :k]
+    return np.take_along_axis(x, order, -1), order.astype("int32")
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "zeros": zeros,
+    "ones": ones,
+    "zeros_like": zeros_like,
+    "ones_like": ones_like,
+    "arange": arange,
+    "reshape": lambda x, newshape: np.reshape(x, newshape),
+    "transpose": transpose,
+    "expand_dims": expand_dims,
+    "squeeze": squeeze,
+    "broadcast_to": broadcast_to,
+    "concatenate": concatenate,
+    "split": split,
+    "pad": pad,
+    "repeat": repeat,
+    "flip": flip,
+    "getitem": getitem,
+    "take": take,
+    "take_along_axis": take_along_axis,
+    "sort": sort,
+    "argsort": argsort,
+    "top_k": top_k,
+}
+TABLE = kernels(_FUNCTIONS)
