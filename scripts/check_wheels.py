@@ -45,24 +45,38 @@ print("predicts with Python", platform.python_version(), "NumPy", np.__version__
 
 
 class Case(NamedTuple):
-    """One environment: `extra` is what unidl is installed with, `over` what is installed over its metadata."""
+    """One environment.
+
+    Attributes:
+        extra: what unidl is installed with.
+        label: what is special about this one.
+        exact: versions to install with it.
+        over: what is installed afterwards, over unidl's and the engine's metadata.
+    """
 
     python: str
     backend: str
     extra: str
+    label: str = ""
+    exact: tuple[str, ...] = ()
     over: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.python}-{self.backend}" + ("-numpy2" if self.over else "")
+        return f"{self.python}-{self.backend}{self.label}"
+
+
+# The lower bounds in pyproject.toml.
+OLDEST = ("numpy==1.24.0", "platformdirs==3.0.0", "rich==13.0.0", "safetensors==0.4.0")
 
 
 CASES = [
     *(Case(python, "numpy", "numpy") for python in ("3.10", "3.11", "3.12", "3.13")),
+    Case("3.10", "numpy", "numpy", "-oldest", exact=OLDEST),
     Case("3.11", "mxnet", "mxnet"),
     Case("3.12", "mxnet", "mxnet"),
-    Case("3.11", "mxnet", "mxnet", over="numpy>=2"),
-    Case("3.12", "mxnet", "mxnet", over="numpy>=2"),
+    Case("3.11", "mxnet", "mxnet", "-numpy2", over="numpy>=2"),
+    Case("3.12", "mxnet", "mxnet", "-numpy2", over="numpy>=2"),
     Case("3.11", "torch", "torch"),
     Case("3.11", "tensorflow", "tensorflow-cpu"),
 ]
@@ -113,7 +127,16 @@ def prove(case: Case, core: Path, constraints: Path, folder: Path) -> str:
     python = folder / "env" / "bin" / "python"
     pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     wheels = core.parent.as_uri()
-    call(*pip, "--find-links", wheels, "-c", constraints, f"unidl[{case.extra}] @ {core.as_uri()}", cwd=folder)
+    call(
+        *pip,
+        "--find-links",
+        wheels,
+        "-c",
+        constraints,
+        f"unidl[{case.extra}] @ {core.as_uri()}",
+        *case.exact,
+        cwd=folder,
+    )
     if case.over:
         call(*pip, "--upgrade", case.over, cwd=folder)
     seen = call(python, "-c", CHECK, case.backend, cwd=folder, backend=case.backend)

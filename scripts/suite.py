@@ -58,13 +58,11 @@ def follow(log: Path, run: Future[int]) -> str:
 def counts(output: str, status: int) -> Counter[str]:
     """The numbers of pytest's closing line; a run that broke off counts as one error."""
     lines = [line for line in output.splitlines() if _COUNT.search(line) and " in " in line]
-    found = Counter(
-        {word.rstrip("s") if word.startswith("error") else word: int(n) for n, word in _COUNT.findall(lines[-1])}
-        if lines
-        else {}
-    )
-    if status and not found["failed"] and not found["error"]:
-        found["error"] = 1
+    found: Counter[str] = Counter()
+    for number, word in _COUNT.findall(lines[-1]) if lines else ():
+        found["errors" if word == "error" else word] = int(number)
+    if status and not found["failed"] and not found["errors"]:
+        found["errors"] = 1
     return found
 
 
@@ -101,7 +99,7 @@ def main() -> int:
     print("== summary")
     for name, outcome in table:
         print(f"{name:12} {outcome}")
-    rest = "".join(f", {total[word]} {word}" for word in ("error", "skipped", "xfailed", "xpassed") if total[word])
+    rest = "".join(f", {total[word]} {word}" for word in ("errors", "skipped", "xfailed", "xpassed") if total[word])
     print(f"{total['passed']} passed, {total['failed']} failed{rest} in {time.monotonic() - start:.0f}s")
     return int(failed)
 

@@ -33,8 +33,10 @@ hypothesis.settings.load_profile("unidl")
 
 
 def pytest_report_header() -> str:
-    from unidl.backend import active, choice
-
+    try:
+        from unidl.backend import active, choice
+    except Exception as error:
+        raise pytest.UsageError(f"The backend does not load. {type(error).__name__}: {error}") from error
     return f"unidl backend: {active.name} {active.engine_version} ({choice.reason})"
 
 
