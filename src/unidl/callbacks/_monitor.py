@@ -1,0 +1,221 @@
+"""Callbacks that watch one metric: `EarlyStopping`, `ReduceLROnPlateau`, and what they share."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+from unidl.callbacks._base import Callback, Logs
+
+_RISING = ("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "iou", "dice", "r2", "similarity")
+
+
+class Monitor(Callback):
+    """Watches the metric `monitor`.
+
+    Attributes:
+        monitor: name of the metric.
+        mode: "min", "max" or "auto", which judges by the metric's name.
+        min_delta: a change of at most this much is no improvement.
+        best: the best value so far, None before the first.
+    """
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        super().__init__()
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"{type(self).__name__}: `mode` must be 'auto', 'min' or 'max', not {mode!r}.")
+        self.monitor, self.mode, self.min_delta = monitor, mode, abs(min_delta)
+        self.best: float | None = None
+
+    def rising(self) -> bool:
+        """Whether larger is better."""
+        if self.mode != "auto":
+            return self.mode == "max"
+        name = self.monitor.removeprefix("val_").lower()
+        for metric in getattr(self.model, "metrics", None) or ():
+            direction = getattr(metric, "_direction", None)
+            if getattr(metric, "name", None) == name and direction in ("up", "down"):
+                return direction == "up"
+        return "loss" not in name and "error" not in name and any(part in name for part in _RISING)
+
+    def improves(self, value: float, over: float | None) -> bool:
+        """Whether `value` is better than `over` by more than `min_delta`. NaN is never better."""
+        if math.isnan(value):
+            return False
+        if over is None:
+            return True
+        return value - self.min_delta > over if self.rising() else value + self.min_delta < over
+
+    def get_monitor_value(self, logs: Logs | None) -> float | None:
+        """The watched metric; None, with a warning, if the logs lack it."""
+        value = (logs or {}).get(self.monitor)
+        if value is None:
+            known = ", ".join(logs or {}) or "none"
+            hint = " Give fit() validation_data." if self.monitor.startswith("val_") else ""
+            warnings.warn(
+                f"{type(self).__name__} watches {self.monitor!r}, which is not among the metrics of this epoch "
+                f"({known}).{hint}",
+                stacklevel=4,
+            )
+            return None
+        return float(value)
+
+
+class EarlyStopping(Monitor):
+    """Ends training when a metric no longer improves.
+
+    Args:
+        monitor: name of the metric.
+        min_delta: a change of at most this much is no improvement.
+        patience: epochs without improvement after which training ends.
+        verbose: 1 prints what it does.
+        mode: "min", "max", or "auto" (by the metric's name).
+        baseline: a value that must be beaten, for the patience to begin anew.
+        restore_best_weights: set the weights of the best epoch when training ends.
+        start_from_epoch: epochs before it are not judged.
+
+    Attributes:
+        best, best_epoch: of the best epoch.
+        stopped_epoch: the epoch at which it ended training, 0 if it did not.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience, self.verbose, self.baseline = patience, verbose, baseline
+        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best_weights: Any = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best, self.best_weights = None, None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        value = self.get_monitor_value(logs)
+        if value is None or epoch < self.start_from_epoch:
+            return
+        if self.restore_best_weights and self.best_weights is None:
+            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
+        self.wait += 1
+        if self.improves(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            if self.baseline is None or self.improves(value, self.baseline):
+                self.wait = 0
+            if self.wait == 0:
+                return
+        if self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.stopped_epoch > 0 and self.verbose > 0:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.restore_best_weights and self.best_weights is not None:
+            if self.verbose > 0:
+                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
+            self.model.set_weights(self.best_weights)
+
+
+class ReduceLROnPlateau(Monitor):
+    """Multiplies the learning rate by `factor` when a metric no longer improves.
+
+    Args:
+        monitor: name of the metric.
+        factor: below 1.
+        patience: epochs without improvement after which it acts.
+        verbose: 1 prints what it does.
+        mode: "min", "max", or "auto" (by the metric's name).
+        min_delta: a change of at most this much is no improvement.
+        cooldown: epochs after acting during which it does not count.
+        min_lr: the learning rate does not fall below.
+
+    The logs get the entry ``learning_rate``.
+
+    Raises:
+        ValueError: if `factor` is not between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        if not 0 <= factor < 1:
+            raise ValueError(f"ReduceLROnPlateau: `factor` must be at least 0 and below 1, not {factor!r}.")
+        self.factor, self.patience, self.verbose = factor, patience, verbose
+        self.cooldown, self.min_lr = cooldown, min_lr
+        self.wait = self.cooldown_counter = 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.best = None
+        self.wait = self.cooldown_counter = 0
+        learning_rate_variable(self)
+
+    def in_cooldown(self) -> bool:
+        """Whether it waits after having acted."""
+        return self.cooldown_counter > 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        variable = learning_rate_variable(self)
+        rate = float(variable.numpy())
+        value = self.get_monitor_value(logs)
+        if logs is not None:
+            logs["learning_rate"] = rate
+        if value is None:
+            return
+        if self.in_cooldown():
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self.improves(value, self.best):
+            self.best = value
+            self.wait = 0
+            return
+        if self.in_cooldown():
+            return
+        self.wait += 1
+        if self.wait < self.patience:
+            return
+        self.wait = 0
+        # The variable is float32: a rate that only rounding sets apart from the lower bound is at it.
+        if rate > self.min_lr and not math.isclose(rate, self.min_lr, rel_tol=1e-6):
+            new = max(rate * self.factor, self.min_lr)
+            variable.assign(new)
+            self.cooldown_counter = self.cooldown
+            if self.verbose > 0:
+                print(f"Epoch {epoch + 1}: ReduceLROnPlateau sets the learning rate to {new:.6g}.")
+
+
+def learning_rate_variable(callback: Callback) -> Any:
+    """The optimizer's learning rate, as a variable that can be set.
+
+    Raises:
+        ValueError: if there is none, or a schedule decides on it.
+    """
+    rate = getattr(getattr(callback.model, "optimizer", None), "learning_rate", None)
+    if not callable(getattr(rate, "assign", None)):
+        why = "the model has no optimizer" if rate is None else f"it is a {type(rate).__name__}"
+        raise ValueError(
+            f"{type(callback).__name__} sets the optimizer's learning rate, but {why}. "
+            "Compile the model with a plain number as learning rate."
+        )
+    return rate

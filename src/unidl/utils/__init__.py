@@ -1,0 +1,21 @@
+"""Utilities: data sets, sequences, class indices, seeds, a progress bar."""
+
+from __future__ import annotations
+
+from unidl.backend import standardize_dtype
+from unidl.utils._numbers import normalize, set_random_seed, to_categorical
+from unidl.utils._progbar import Progbar
+from unidl.utils._pydataset import PyDataset, Sequence
+from unidl.utils._sequences import pad_sequences, split_dataset
+
+__all__ = [
+    "Progbar",
+    "PyDataset",
+    "Sequence",
+    "normalize",
+    "pad_sequences",
+    "set_random_seed",
+    "split_dataset",
+    "standardize_dtype",
+    "to_categorical",
+]
