@@ -37,7 +37,13 @@ def suite(backend: str, threads: int, once: bool, log: Path) -> int:
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     environment = {**os.environ, **dict.fromkeys(limits, str(threads)), "UNIDL_BACKEND": backend}
     command = [sys.executable, "-m", "pytest", "tests", f"backends/{backend}/tests"]
-    command += ["--color=no", "-o", f"cache_dir=.pytest_cache/{backend}", *([] if once else ["-m", "not once"])]
+    command += [
+        "--color=no",
+        "--continue-on-collection-errors",
+        "-o",
+        f"cache_dir=.pytest_cache/{backend}",
+        *([] if once else ["-m", "not once"]),
+    ]
     with log.open("wb") as out:
         return subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
 

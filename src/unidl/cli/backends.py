@@ -102,11 +102,9 @@ def probe(name: str) -> Probe:
 
 
 def _engine_version(name: str) -> str:
-    """What the metadata of a broken engine say, if it is installed under its module's name."""
-    try:
-        return f"{name} {metadata.version(name)}"
-    except metadata.PackageNotFoundError:
-        return "-"
+    """What the metadata of a broken engine say: one of the distributions that bring its module."""
+    owners = metadata.packages_distributions().get(name, [])
+    return f"{name} {metadata.version(owners[0])}" if owners else "-"
 
 
 def _print_table(probes: list[Probe]) -> None:
