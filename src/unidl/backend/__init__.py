@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from unidl import _seed
 from unidl._select import select
 from unidl.backend.contract import Backend
 from unidl.dtypes import dtype_name as standardize_dtype
@@ -12,6 +13,10 @@ from unidl.dtypes import floatx, result_dtype, set_floatx
 #: The backend that this process uses, chosen when unidl was imported; `choice` says why.
 active: Backend
 active, choice = select()
+if _seed.portable():
+    from unidl._portable import make_portable
+
+    make_portable(active)
 
 
 def backend() -> str:
