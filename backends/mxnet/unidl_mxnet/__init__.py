@@ -58,6 +58,10 @@ class MXNetBackend(Backend):
     def dtype(self, tensor: Any) -> str:
         return NAMES[tensor.dtype]
 
+    def cut(self, tensor: Any, count: int) -> list[Any]:
+        size = tensor.shape[0] // count
+        return [tensor._slice(i * size, (i + 1) * size) for i in range(count)]
+
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return mx.autograd.pause(train_mode=mx.autograd.is_training())
 

@@ -28,8 +28,8 @@ from unidl.training.data._convert import (
 
 #: Arrays that together need more than this stay on the host and are moved batch by batch.
 RESIDENT_BYTES = 2 * 2**30
-#: Batches are gathered together as long as they need less than this, which processor caches hold.
-CHUNK_BYTES = 2**20
+#: Batches are gathered together up to this: more, and engines start threads for it, which costs more than it saves.
+CHUNK_BYTES = 2**17
 CHUNK_BATCHES = 64
 
 
@@ -95,7 +95,7 @@ class ArrayAdapter(Adapter):
         return iter(self._pack(self._native_rows(order) if self.resident else self._host_rows(order)))
 
     def _native_rows(self, order: np.ndarray | None) -> Iterator[tuple[Any, ...]]:
-        take, split = active.table["take"], active.table["split"]
+        take, cut = active.table["take"], active.cut
         index = None if order is None else active.to_tensor(order)
         leaves, size, chunk, samples = self._leaves, self.batch_size or 1, self._chunk, self.samples
         full = samples // size
@@ -106,7 +106,7 @@ class ArrayAdapter(Adapter):
             if count == 1:
                 yield tuple(rows)
             else:
-                yield from zip(*[split(t, count, 0) for t in rows], strict=True)
+                yield from zip(*[cut(t, count) for t in rows], strict=True)
         if full * size < samples:
             part = slice(full * size, samples)
             yield tuple([t[part] if index is None else take(t, index[part], 0) for t in leaves])
