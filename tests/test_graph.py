@@ -448,7 +448,9 @@ def test_run_nodes_gives_each_ops_outputs_and_applies_no_update() -> None:
         return ops.reshape(ops.silu(x), (ops.shape(x)[0], 1))
 
     graph = trace(step, (spec(None),))
-    seen = {node.op.name: [host(o) for o in outputs] for node, outputs in run_nodes(graph, active, [tensor([1.0, 2.0])])}
+    seen = {
+        node.op.name: [host(o) for o in outputs] for node, outputs in run_nodes(graph, active, [tensor([1.0, 2.0])])
+    }
     np.testing.assert_array_equal(seen["add"][0], [2.0, 3.0])
     assert seen["reshape"][0].shape == (2, 1)
     np.testing.assert_array_equal(host(v), [1.0, 1.0])

@@ -24,7 +24,12 @@ def summary(model: Any, **kwargs: Any) -> str:
 
 
 def stack() -> Any:
-    layers = [unidl.Input((8, 8, 1)), Conv2D(4, 3, name="filters"), BatchNormalization(name="norm"), Flatten(name="flat")]
+    layers = [
+        unidl.Input((8, 8, 1)),
+        Conv2D(4, 3, name="filters"),
+        BatchNormalization(name="norm"),
+        Flatten(name="flat"),
+    ]
     return unidl.Sequential([*layers, Dropout(0.5, name="drop"), Dense(10, name="classes")], name="net")
 
 

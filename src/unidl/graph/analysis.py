@@ -219,4 +219,14 @@ def _bytes(shape: Any, dtype: str) -> int:
     return math.prod(shape) * dtype_bytes(dtype)
 
 
-__all__ = ["Memory", "Parameters", "dtype_bytes", "flops", "memory", "node_flops", "parameters", "readable_bytes", "table"]
+__all__ = [
+    "Memory",
+    "Parameters",
+    "dtype_bytes",
+    "flops",
+    "memory",
+    "node_flops",
+    "parameters",
+    "readable_bytes",
+    "table",
+]

@@ -43,9 +43,7 @@ class Run:
             if tensor.value is None:
                 raise GraphError(f"{tensor!r} is neither an input of the graph nor computed in it.")
             variable = isinstance(tensor.value, self.backend.Variable)
-            self.values[id(tensor)] = (
-                tensor.value if variable else self.backend.to_tensor(tensor.value, tensor.dtype)
-            )
+            self.values[id(tensor)] = tensor.value if variable else self.backend.to_tensor(tensor.value, tensor.dtype)
         return self.values[id(tensor)]
 
     def resolve(self, argument: Any) -> Any:
@@ -105,7 +103,9 @@ def first_nonfinite(graph: Graph, inputs: Sequence[Any]) -> str:
                         f"{where}: the output of op {node.op.name!r} (number {count} of {len(run.graph.nodes)}) holds "
                         f"{found}. All that came before is finite; the op was given {given or 'no tensors'}."
                     )
-    return f"All outputs of {len(run.graph.nodes)} ops and {len(graph.variables())} variables are finite for this input."
+    return (
+        f"All outputs of {len(run.graph.nodes)} ops and {len(graph.variables())} variables are finite for this input."
+    )
 
 
 def _nonfinite(backend: Any, value: Any) -> str:

@@ -7,6 +7,7 @@ from unidl.utils._numbers import normalize, set_random_seed, to_categorical
 from unidl.utils._progbar import Progbar
 from unidl.utils._pydataset import PyDataset, Sequence
 from unidl.utils._sequences import pad_sequences, split_dataset
+from unidl.viz.graph import plot_model
 
 __all__ = [
     "Progbar",
@@ -14,6 +15,7 @@ __all__ = [
     "Sequence",
     "normalize",
     "pad_sequences",
+    "plot_model",
     "set_random_seed",
     "split_dataset",
     "standardize_dtype",

@@ -77,12 +77,18 @@ def plot_model(
         shifted = along - layout.extent[0] + _GAP
         return (shifted, place) if down else (place, shifted)
 
+    lanes = _lanes(layout)
     for parent, child, between in layout.edges:
         half = [(sizes[i][1] if down else sizes[i][0]) / 2 for i in (parent, child)]
-        start = (layout.across[parent], centres[parent] + half[0])
-        end = (layout.across[child], centres[child] - half[1])
-        path = [start, *((a, rows[r]) for a, r in between), end]
-        _arrow(axes, [point(*p) for p in (_bent(path) if splines == "ortho" else path)])
+        path = [(layout.across[parent], centres[parent] + half[0])]
+        # Through each row an arrow runs straight; it turns between the rows.
+        for along, rank in [*between, (layout.across[child], layout.rank[child])]:
+            start, end = rows[rank]
+            if splines == "ortho" and abs(along - path[-1][0]) > 1e-6:
+                turn = start - _GAP * (1 - lanes[rank, parent])
+                path += [(path[-1][0], turn), (along, turn)]
+            path.append((along, end if rank != layout.rank[child] else centres[child] - half[1]))
+        _arrow(axes, [point(*p) for p in path])
     for index, (item, text, size) in enumerate(zip(found, texts, sizes, strict=True)):
         _box(axes, point(layout.across[index], centres[index]), size, text, _FILL[_family(item)])
     if to_file is not None:
@@ -139,27 +145,29 @@ def _family(item: Item) -> str:
     return "weights" if parameter_count(item.layer) else "plain"
 
 
-def _rows(layout: Layout, depths: list[float]) -> tuple[list[float], dict[int, float], float]:
-    """Centres of the items and of the ranks in the direction of flow, and the length of it all."""
+def _rows(layout: Layout, depths: list[float]) -> tuple[list[float], dict[int, tuple[float, float]], float]:
+    """Centres of the items, start and end of each rank in the direction of flow, and the length of it all."""
     tallest: dict[int, float] = {}
     for rank, depth in zip(layout.rank, depths, strict=True):
         tallest[rank] = max(tallest.get(rank, 0.0), depth)
     place, rows = _GAP / 2, {}
     for rank in sorted(tallest):
-        rows[rank] = place + tallest[rank] / 2
+        rows[rank] = (place, place + tallest[rank])
         place += tallest[rank] + _GAP
-    return [rows[rank] for rank in layout.rank], rows, place - _GAP / 2
+    return [sum(rows[rank]) / 2 for rank in layout.rank], rows, place - _GAP / 2
 
 
-def _bent(path: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """`path` with each step that changes both coordinates replaced by three at right angles, near its end."""
-    result = [path[0]]
-    for (a0, r0), (a1, r1) in zip(path, path[1:], strict=False):
-        if abs(a1 - a0) > 1e-6:
-            turn = max(r1 - _GAP / 2, (r0 + r1) / 2)
-            result += [(a0, turn), (a1, turn)]
-        result.append((a1, r1))
-    return result
+def _lanes(layout: Layout) -> dict[tuple[int, int], float]:
+    """Where in the gap before a rank the arrows from an item turn, 0 to 1: each item has a lane of its own."""
+    users: dict[int, dict[int, None]] = {}
+    for parent, child, between in layout.edges:
+        for _, rank in [*between, (0.0, layout.rank[child])]:
+            users.setdefault(rank, {})[parent] = None
+    return {
+        (rank, parent): (place + 1) / (len(parents) + 1)
+        for rank, parents in users.items()
+        for place, parent in enumerate(sorted(parents, key=lambda p: -layout.across[p]))
+    }
 
 
 def _arrow(axes: Any, points: list[tuple[float, float]]) -> None:

@@ -47,7 +47,9 @@ def table_of(model: Any, expand_nested: bool, show_trainable: bool) -> tuple[lis
     for item in found:
         count = parameter_count(item.layer)
         row = [
-            "  " * item.depth + f"{item.name} ({item.kind})" if item.layer is not None else "  " * item.depth + item.name,
+            "  " * item.depth + f"{item.name} ({item.kind})"
+            if item.layer is not None
+            else "  " * item.depth + item.name,
             shape_text(item.shape),
             "not built" if count is None else f"{count:,}",
         ]
