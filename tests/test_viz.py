@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import unidl
 from unidl import ops
 from unidl.backend import active
