@@ -1,0 +1,161 @@
+"""TensorFlow as a backend of unidl."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from unidl.backend.contract import Backend
+
+from unidl_tensorflow import (
+    conv,
+    creation,
+    elementwise,
+    linalg,
+    nn,
+    optimizers,
+    random,
+    reduce,
+    rnn,
+    shape,
+    training,
+)
+from unidl_tensorflow._engine import EagerTensor, ResourceVariable, SymbolicTensor, stop_recording
+from unidl_tensorflow._engine import tensorflow as tf
+from unidl_tensorflow.compiling import Compiled
+from unidl_tensorflow.dtypes import DTYPES, FLOATS
+from unidl_tensorflow.variable import Module, Variable, make_variable
+
+Tensor = Any
+
+
+class TensorFlowBackend(Backend):
+    """See `unidl.backend.contract.Backend` for what each method means."""
+
+    name = "tensorflow"
+    engine = "tensorflow"
+    Module = Module
+    Variable = Variable
+    dtypes = DTYPES
+    tensor_types = frozenset({EagerTensor, SymbolicTensor, ResourceVariable, Variable})
+    traces_python = True
+
+    def __init__(self) -> None:
+        self.table = {
+            **elementwise.TABLE, **reduce.TABLE, **creation.TABLE, **shape.TABLE, **linalg.TABLE, **nn.TABLE,
+            **conv.TABLE, **rnn.TABLE, **random.TABLE,
+        }  # fmt: skip
+
+    @property
+    def engine_version(self) -> str:
+        return tf.__version__
+
+    def devices(self) -> list[str]:
+        counts: dict[str, int] = {}
+        names = []
+        for device in sorted(tf.config.list_physical_devices(), key=lambda d: d.device_type != "CPU"):
+            kind = device.device_type.lower()
+            names.append(f"{kind}:{counts.setdefault(kind, 0)}")
+            counts[kind] += 1
+        return names
+
+    # -- tensors ----------------------------------------------------------------------------
+
+    def is_tensor(self, value: object) -> bool:
+        return isinstance(value, (tf.Tensor, tf.Variable))
+
+    def to_tensor(self, value: Any, dtype: str | None = None) -> Tensor:
+        if isinstance(value, (tf.Tensor, tf.Variable)):
+            return value if dtype is None or value.dtype is DTYPES[dtype] else tf.cast(value, dtype)
+        # `tf.constant` copies arrays; `tf.convert_to_tensor` may share their memory.
+        return tf.constant(value, None if dtype is None else DTYPES[dtype])
+
+    def to_numpy(self, tensor: Tensor) -> np.ndarray:
+        return np.asarray((tensor() if type(tensor) is Variable else tensor).numpy())
+
+    def shape(self, tensor: Tensor) -> tuple[int | None, ...]:
+        return tuple(tensor.shape)
+
+    def dim(self, tensor: Tensor, axis: int) -> Any:
+        size = tensor.shape[axis]
+        return tf.shape(tensor)[axis] if size is None else size
+
+    def dtype(self, tensor: Tensor) -> str:
+        return tensor.dtype.name
+
+    def cast(self, tensor: Tensor, dtype: str) -> Tensor:
+        return elementwise.cast(tensor, dtype)
+
+    def no_grad(self) -> contextlib.AbstractContextManager[Any]:
+        return stop_recording()
+
+    # -- variables --------------------------------------------------------------------------
+
+    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Variable:
+        return make_variable(self.to_tensor(value) if isinstance(value, np.ndarray) else value, trainable, name)
+
+    def assign(self, variable: Variable, value: Tensor) -> None:
+        tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+    def increment(self, variable: Variable) -> None:
+        tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=tf.ones((), variable.dtype))
+
+    # -- gradients --------------------------------------------------------------------------
+
+    def differentiate(
+        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Variable]
+    ) -> tuple[Any, list[Tensor | None], list[Tensor | None]]:
+        return training.differentiate(fn, tensors, variables)
+
+    def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return training.custom_gradient(fn)
+
+    # -- running graphs ---------------------------------------------------------------------
+
+    def executable(self, graph: Any, *, jit: bool = False) -> Callable[..., Any]:
+        signature = [tf.TensorSpec(t.shape, t.dtype) for t in graph.inputs]
+        return Compiled(super().executable(graph), signature, jit=jit)
+
+    def jit(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return tf.function(fn, autograph=False, reduce_retracing=True)
+
+    def train_step(
+        self,
+        forward: Callable[..., tuple[Any, ...]],
+        variables: Sequence[Variable],
+        apply: Callable[[list[Tensor | None]], None],
+        *,
+        jit: bool = False,
+    ) -> Callable[..., tuple[Any, ...]]:
+        return training.train_step(forward, variables, apply, jit=jit)
+
+    def optimizer_kernel(
+        self, name: str, optimizer: Any, variables: Sequence[Variable]
+    ) -> Callable[[list[Tensor]], None] | None:
+        make = optimizers.KERNELS.get(name)
+        if make is None or any(v.dtype not in FLOATS for v in variables):
+            return None
+        return make(optimizer, list(variables))
+
+    # -- random -----------------------------------------------------------------------------
+
+    def set_seed(self, seed: int) -> None:
+        tf.random.set_seed(seed)
+
+    def host_call(self, fn: Callable[[tuple[int, ...]], np.ndarray], shape: Any, dtype: str) -> Tensor:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        if tf.executing_eagerly():
+            return self.to_tensor(np.asarray(fn(tuple(int(d) for d in shape))), dtype)
+
+        def draw(sizes: np.ndarray) -> np.ndarray:
+            return np.asarray(fn(tuple(int(d) for d in sizes))).astype(DTYPES[dtype].as_numpy_dtype)
+
+        sizes = tf.stack([tf.cast(d, tf.int32) for d in shape]) if shape else tf.zeros((0,), tf.int32)
+        out = tf.numpy_function(draw, [sizes], DTYPES[dtype])
+        out.set_shape([None if tf.is_tensor(d) else int(d) for d in shape])
+        return out
+
+
+backend = TensorFlowBackend()

@@ -1,0 +1,85 @@
+"""Functions compiled by `tf.function`, called with as little Python as possible."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from unidl_tensorflow._engine import EagerTensor
+from unidl_tensorflow._engine import tensorflow as tf
+
+Tensor = Any
+
+
+class _Compiling(threading.local):
+    """What is being traced in this thread: `xla` is True while it is for XLA, which lacks some kernels."""
+
+    xla = False
+
+
+compiling = _Compiling()
+
+
+@contextlib.contextmanager
+def for_xla(wanted: bool) -> Iterator[None]:
+    previous, compiling.xla = compiling.xla, wanted or compiling.xla
+    try:
+        yield
+    finally:
+        compiling.xla = previous
+
+
+class Compiled:
+    """A function of tensors whose shapes and dtypes are known up to some dimensions.
+
+    `tf.function` binds, flattens and looks up a trace at each call; here there is one trace, made at
+    the first call, and a call hands the tensors over. Inside another `tf.function` the plain
+    function runs, so that it becomes part of that one.
+
+    Attributes:
+        plain: the Python function.
+        signature: one `tf.TensorSpec` for each input.
+    """
+
+    def __init__(
+        self, plain: Callable[..., tuple[Any, ...]], signature: Sequence[Any] | None, *, jit: bool = False
+    ) -> None:
+        self.plain = plain
+        self.signature = None if signature is None else tuple(signature)
+        self.jit = jit
+        self._call: Callable[[list[Tensor]], tuple[Any, ...]] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, *inputs: Tensor) -> tuple[Any, ...]:
+        if not tf.executing_eagerly():
+            return self.plain(*inputs)
+        for value in inputs:
+            if type(value) is not EagerTensor:
+                inputs = tuple(tf.convert_to_tensor(v) for v in inputs)
+                break
+        call = self._call
+        return (self._trace(inputs) if call is None else call)(list(inputs))
+
+    def _trace(self, inputs: Sequence[Tensor]) -> Callable[[list[Tensor]], tuple[Any, ...]]:
+        with self._lock:
+            if self._call is None:
+                jit = self.jit
+
+                def traced(*values: Tensor) -> tuple[Any, ...]:
+                    with for_xla(jit):
+                        return self.plain(*values)
+
+                function = tf.function(traced, autograph=False, jit_compile=True if jit else None)
+                if self.signature is None:
+                    self._call = lambda values: function(*values)
+                else:
+                    self._call = _direct(function.get_concrete_function(*self.signature))
+            return self._call
+
+
+def _direct(concrete: Any) -> Callable[[list[Tensor]], tuple[Any, ...]]:
+    """A call of a concrete function without binding arguments; tapes see it as they see any."""
+    flat, captured = concrete._call_flat, concrete.captured_inputs
+    return lambda values: flat(values, captured)

@@ -1,0 +1,202 @@
+"""Elementwise ops: TensorFlow's own, with small bridges where they differ from unidl's meaning."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from unidl_tensorflow._engine import tensorflow as tf
+from unidl_tensorflow.dtypes import COMPLEX, FLOATS, UNSIGNED, WIDER
+
+Tensor = Any
+
+
+def _first_number(x1: Any, x2: Any) -> Any:
+    """`x1` as a tensor of the dtype of `x2`: while tracing TensorFlow would give a number its default dtype."""
+    return tf.constant(x1, x2.dtype) if type(x1) in (int, float, bool) else x1
+
+
+def _binary(fn: Callable[..., Tensor], of_bools: Callable[..., Tensor] | None = None) -> Callable[..., Tensor]:
+    """A two-operand op one of whose operands may be a Python number; `of_bools` stands in for bools."""
+
+    @functools.wraps(fn)
+    def call(x1: Any, x2: Any) -> Tensor:
+        x1 = _first_number(x1, x2)
+        if of_bools is not None and x1.dtype is tf.bool:
+            return of_bools(x1, x2)
+        return fn(x1, x2)
+
+    return call
+
+
+def _wide(fn: Callable[..., Tensor], dtypes: frozenset[Any]) -> Callable[..., Tensor]:
+    """`fn` computed in a wider integer where it has no kernel for one of `dtypes`."""
+
+    @functools.wraps(fn)
+    def call(*xs: Any) -> Tensor:
+        dtype = next(x.dtype for x in xs if hasattr(x, "dtype"))
+        if dtype in dtypes:
+            wide = WIDER[dtype]
+            return tf.cast(fn(*(tf.cast(x, wide) for x in xs)), dtype)
+        return fn(*xs)
+
+    return call
+
+
+def _of_floats(fn: Callable[[Tensor], Tensor], otherwise: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    @functools.wraps(fn)
+    def call(x: Tensor) -> Tensor:
+        return fn(x) if x.dtype in FLOATS else otherwise(x)
+
+    return call
+
+
+def _none(x: Tensor) -> Tensor:
+    return tf.zeros_like(x, tf.bool)
+
+
+def _all(x: Tensor) -> Tensor:
+    return tf.ones_like(x, tf.bool)
+
+
+def absolute(x: Tensor) -> Tensor:
+    return tf.identity(x) if x.dtype in UNSIGNED or x.dtype is tf.bool else tf.abs(x)
+
+
+def negative(x: Tensor) -> Tensor:
+    return tf.zeros_like(x) - tf.identity(x) if x.dtype in UNSIGNED else tf.negative(x)
+
+
+def sign(x: Tensor) -> Tensor:
+    return tf.cast(tf.cast(x, tf.bool), x.dtype) if x.dtype in UNSIGNED or x.dtype is tf.bool else tf.sign(x)
+
+
+def round(x: Tensor, decimals: int = 0) -> Tensor:
+    if decimals == 0 or (decimals > 0 and x.dtype not in FLOATS):
+        return tf.round(x) if x.dtype in FLOATS else tf.identity(x)
+    if x.dtype not in FLOATS:
+        return tf.cast(round(tf.cast(x, tf.float64), decimals), x.dtype)
+    factor = tf.constant(10 ** abs(decimals), x.dtype)
+    return tf.round(x * factor) / factor if decimals > 0 else tf.round(x / factor) * factor
+
+
+def cast(x: Tensor, dtype: str) -> Tensor:
+    if dtype == "bool" and x.dtype in COMPLEX:
+        return tf.not_equal(x, 0)
+    return tf.cast(x, dtype)
+
+
+def logical_not(x: Tensor) -> Tensor:
+    return tf.logical_not(tf.cast(x, tf.bool))
+
+
+def _logical(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @functools.wraps(fn)
+    def call(x1: Tensor, x2: Tensor) -> Tensor:
+        return fn(tf.cast(x1, tf.bool), tf.cast(x2, tf.bool))
+
+    return call
+
+
+def _ordered(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A comparison; bools have no order in TensorFlow, and are compared as numbers."""
+    return _binary(fn, lambda x1, x2: fn(tf.cast(x1, tf.int32), tf.cast(x2, tf.int32)))
+
+
+@_binary
+def mod(x1: Tensor, x2: Tensor) -> Tensor:
+    if x1.dtype not in FLOATS:
+        return _integer_mod(x1, x2)
+    remainder = tf.math.floormod(x1, x2)
+    # TensorFlow loses the divisor where it is infinite, and a remainder too small to be added to it.
+    x1, x2 = tf.convert_to_tensor(x1), tf.convert_to_tensor(x2, x1.dtype)
+    rounded = tf.logical_and(tf.not_equal(tf.sign(x1), tf.sign(x2)), tf.less(tf.abs(x1), tf.abs(x2)))
+    rounded = tf.logical_and(rounded, tf.not_equal(x1, 0))
+    return tf.where(rounded, x1 + x2, remainder)
+
+
+_integer_mod = _wide(tf.math.floormod, frozenset({tf.bool}))
+
+
+@_binary
+def floor_divide(x1: Tensor, x2: Tensor) -> Tensor:
+    if x1.dtype not in FLOATS:
+        return _integer_divide(x1, x2)
+    # floor(x1 / x2) alone may be one too large, where the quotient was rounded up to a whole number.
+    remainder = tf.stop_gradient(mod(x1, x2))
+    whole = tf.round((x1 - remainder) / x2)
+    quotient = tf.math.floordiv(x1, x2)
+    return tf.where(tf.math.is_finite(remainder) & tf.math.is_finite(x2 + tf.zeros_like(x1)), whole, quotient)
+
+
+_integer_divide = _wide(tf.math.floordiv, frozenset({tf.bool}))
+
+
+@_binary
+def power(x1: Tensor, x2: Any) -> Tensor:
+    if type(x2) in (int, float) and x2 in (1, 2, 3) and x1.dtype in FLOATS:  # a general power of floats is ten times slower
+        return tf.identity(x1) if x2 == 1 else tf.square(x1) if x2 == 2 else x1 * tf.square(x1)
+    return _pow(x1, x2)
+
+
+_pow = _wide(tf.pow, frozenset({tf.bool, *UNSIGNED}))
+
+
+def where(condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+    return tf.where(condition if condition.dtype is tf.bool else tf.cast(condition, tf.bool), x1, x2)
+
+
+TABLE: dict[str, Any] = {
+    "absolute": absolute,
+    "negative": negative,
+    "sign": sign,
+    "square": _wide(tf.square, frozenset({tf.bool, *UNSIGNED, tf.int8, tf.int16})),
+    "exp": tf.exp,
+    "expm1": tf.math.expm1,
+    "log": tf.math.log,
+    "log1p": tf.math.log1p,
+    "sqrt": tf.sqrt,
+    "rsqrt": tf.math.rsqrt,
+    "sin": tf.sin,
+    "cos": tf.cos,
+    "tan": tf.tan,
+    "arcsin": tf.asin,
+    "arccos": tf.acos,
+    "arctan": tf.atan,
+    "sinh": tf.sinh,
+    "cosh": tf.cosh,
+    "tanh": tf.tanh,
+    "erf": tf.math.erf,
+    "floor": _of_floats(tf.floor, tf.identity),
+    "ceil": _of_floats(tf.math.ceil, tf.identity),
+    "round": round,
+    "isnan": _of_floats(tf.math.is_nan, _none),
+    "isinf": _of_floats(tf.math.is_inf, _none),
+    "isfinite": _of_floats(tf.math.is_finite, _all),
+    "logical_not": logical_not,
+    "cast": cast,
+    "copy": tf.identity,
+    "stop_gradient": tf.stop_gradient,
+    "reciprocal": tf.math.reciprocal,
+    "add": _binary(tf.add, tf.logical_or),
+    "subtract": _binary(tf.subtract),
+    "multiply": _binary(tf.multiply, tf.logical_and),
+    "divide": _binary(tf.realdiv),
+    "floor_divide": floor_divide,
+    "mod": mod,
+    "power": power,
+    "maximum": _binary(tf.maximum, tf.logical_or),
+    "minimum": _binary(tf.minimum, tf.logical_and),
+    "arctan2": tf.atan2,
+    "equal": _binary(tf.equal),
+    "not_equal": _binary(tf.not_equal),
+    "less": _ordered(tf.less),
+    "less_equal": _ordered(tf.less_equal),
+    "greater": _ordered(tf.greater),
+    "greater_equal": _ordered(tf.greater_equal),
+    "logical_and": _logical(tf.logical_and),
+    "logical_or": _logical(tf.logical_or),
+    "logical_xor": _logical(tf.math.logical_xor),
+    "where": where,
+}

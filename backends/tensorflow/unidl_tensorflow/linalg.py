@@ -1,0 +1,62 @@
+"""Products of matrices and tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl_tensorflow._engine import tensorflow as tf
+from unidl_tensorflow.dtypes import NARROW, WIDER
+
+Tensor = Any
+
+
+def matmul(x1: Tensor, x2: Tensor) -> Tensor:
+    rank1, rank2 = x1.shape.rank, x2.shape.rank
+    if x1.dtype in NARROW or x1.dtype.name in ("uint32", "uint64"):
+        wide = WIDER[x1.dtype]
+        return tf.cast(matmul(tf.cast(x1, wide), tf.cast(x2, wide)), x1.dtype)
+    if rank1 == 2 and rank2 == 2:
+        return tf.matmul(x1, x2)
+    if rank1 == 1:
+        return tf.squeeze(matmul(tf.expand_dims(x1, 0), x2), -1 if rank2 == 1 else -2)
+    if rank2 == 1:
+        return tf.squeeze(matmul(x1, tf.expand_dims(x2, 1)), -1)
+    if rank2 == 2:
+        return _flat_matmul(x1, x2, None)
+    return tf.matmul(x1, x2)
+
+
+def _flat_matmul(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """One product of matrices for all leading dimensions of `x` together."""
+    known = x.shape[:-1].as_list()
+    if known.count(None) > 1:
+        sizes: Any = tf.concat([tf.shape(x)[:-1], tf.shape(kernel)[-1:]], 0)
+    else:
+        sizes = [-1 if d is None else d for d in known] + [kernel.shape[-1]]
+    rows = -1
+    if x.shape[-1] in (0, None) or kernel.shape[-1] in (0, None):  # -1 cannot be inferred from no elements
+        rows = tf.reduce_prod(tf.shape(x)[:-1])
+        sizes = tf.concat([tf.shape(x)[:-1], tf.shape(kernel)[-1:]], 0)
+    out = tf.matmul(tf.reshape(x, (rows, tf.shape(kernel)[0] if kernel.shape[0] is None else kernel.shape[0])), kernel)
+    return tf.reshape(out if bias is None else tf.nn.bias_add(out, bias), sizes)
+
+
+def linear(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    if not x.dtype.is_floating:
+        product = matmul(x, kernel)
+        return product if bias is None else product + bias
+    if x.shape.rank != 2:
+        return _flat_matmul(x, kernel, bias)
+    product = tf.matmul(x, kernel)
+    return product if bias is None else tf.nn.bias_add(product, bias)
+
+
+def einsum(subscripts: str, operands: Any) -> Tensor:
+    subscripts = subscripts.replace(" ", "")
+    dtype = operands[0].dtype
+    if dtype in WIDER:
+        return tf.cast(tf.einsum(subscripts, *(tf.cast(o, WIDER[dtype]) for o in operands)), dtype)
+    return tf.einsum(subscripts, *operands)
+
+
+TABLE: dict[str, Any] = {"matmul": matmul, "linear": linear, "einsum": einsum}

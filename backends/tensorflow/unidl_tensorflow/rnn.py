@@ -1,0 +1,138 @@
+"""Recurrent layers: one product for the inputs of all steps, then a loop over time for the rest.
+
+An LSTM in float32 without mask runs in TensorFlow's block kernel, a whole sequence in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from unidl_tensorflow._engine import tensorflow as tf
+from unidl_tensorflow.compiling import compiling
+from unidl_tensorflow.linalg import linear
+
+Tensor = Any
+Step = Callable[..., tuple[Tensor, ...]]
+
+
+def lstm(
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    if mask is None and x.dtype is tf.float32 and x.shape[1] != 0 and not compiling.xla:
+        return _block_lstm(x, h0, c0, kernel, recurrent_kernel, bias)
+
+    def step(x_t: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+        i, f, g, o = tf.split(x_t + tf.matmul(h, recurrent_kernel), 4, 1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        return tf.sigmoid(o) * tf.tanh(c), c
+
+    out, (h, c) = _scan(step, linear(x, kernel, bias), (h0, c0), mask)
+    return out, h, c
+
+
+def _block_lstm(
+    x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    units = h0.shape[-1]
+    weights = tf.concat([kernel, recurrent_kernel], 0)
+    bias = tf.zeros((4 * units,), x.dtype) if bias is None else bias
+    none = tf.zeros((units,), x.dtype)
+    time = tf.shape(x, tf.int64)[1]
+    out = tf.raw_ops.BlockLSTMV2(
+        seq_len_max=time, x=tf.transpose(x, (1, 0, 2)), cs_prev=c0, h_prev=h0, w=weights, wci=none, wcf=none, wco=none,
+        b=bias, cell_clip=0.0, use_peephole=False,
+    )  # fmt: skip
+    h = tf.transpose(out.h, (1, 0, 2))
+    return h, out.h[-1], out.cs[-1]
+
+
+def gru(
+    x: Tensor,
+    h0: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+    reset_after: bool = True,
+) -> tuple[Tensor, Tensor]:
+    units = h0.shape[-1]
+    if reset_after:
+        into, inner = (None, None) if bias is None else tf.unstack(tf.convert_to_tensor(bias), 2)
+
+        def step(x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+            xz, xr, xn = tf.split(x_t, 3, 1)
+            hz, hr, hn = tf.split(linear(h, recurrent_kernel, inner), 3, 1)
+            z = tf.sigmoid(xz + hz)
+            n = tf.tanh(xn + tf.sigmoid(xr + hr) * hn)
+            return (n + z * (h - n),)
+    else:
+        into = bias
+        gates, candidate = tf.split(tf.convert_to_tensor(recurrent_kernel), [2 * units, units], 1)
+
+        def step(x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+            xzr, xn = tf.split(x_t, [2 * units, units], 1)
+            z, r = tf.split(tf.sigmoid(xzr + tf.matmul(h, gates)), 2, 1)
+            n = tf.tanh(xn + tf.matmul(r * h, candidate))
+            return (n + z * (h - n),)
+
+    out, (h,) = _scan(step, linear(x, kernel, into), (h0,), mask)
+    return out, h
+
+
+def simple_rnn(
+    x: Tensor,
+    h0: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    def step(x_t: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        return (tf.tanh(x_t + tf.matmul(h, recurrent_kernel)),)
+
+    out, (h,) = _scan(step, linear(x, kernel, bias), (h0,), mask)
+    return out, h
+
+
+def _scan(
+    step: Step, x: Tensor, states: tuple[Tensor, ...], mask: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run `step` over time; `x` is (batch, time, …), the first state is the output.
+
+    Returns all outputs (batch, time, units) and the last states.
+    """
+    states = tuple(tf.convert_to_tensor(s) for s in states)
+    sizes = tf.shape(x)
+    time = sizes[1]
+    steps = tf.TensorArray(x.dtype, time).unstack(tf.transpose(x, (1, 0, 2)))
+    outputs = tf.TensorArray(x.dtype, time, element_shape=states[0].shape)
+    if mask is not None:
+        masks = tf.TensorArray(tf.bool, time).unstack(tf.transpose(mask)[:, :, None])
+
+    def body(t: Tensor, outputs: Any, *states: Tensor) -> tuple[Any, ...]:
+        new = step(steps.read(t), *states)
+        if mask is not None:
+            keep = masks.read(t)
+            new = tuple(tf.where(keep, n, s) for n, s in zip(new, states, strict=True))
+        return (t + 1, outputs.write(t, new[0]), *new)
+
+    _, outputs, *last = tf.while_loop(
+        lambda t, *_: t < time, body, (tf.constant(0), outputs, *states), maximum_iterations=time
+    )
+    out = tf.transpose(outputs.stack(), (1, 0, 2))
+    if mask is not None:
+        # Before a sequence's first step there is no output to repeat.
+        begun = tf.cumsum(tf.cast(mask, tf.int32), 1)[:, :, None] > 0
+        out = tf.where(begun, out, tf.zeros((), x.dtype))
+    out.set_shape((*x.shape[:2], states[0].shape[-1]))
+    return out, tuple(last)
+
+
+TABLE: dict[str, Any] = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn}

@@ -1,0 +1,184 @@
+"""Ops that rearrange, join, cut and pick elements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl.backend.attributes import pad_pairs
+
+from unidl_tensorflow._engine import tensorflow as tf
+from unidl_tensorflow.dtypes import NARROW, UNSIGNED
+
+Tensor = Any
+
+
+def reshape(x: Tensor, newshape: Any) -> Tensor:
+    return tf.reshape(x, (newshape,) if isinstance(newshape, int) else newshape)
+
+
+def transpose(x: Tensor, axes: Any = None) -> Tensor:
+    return tf.transpose(x, None if axes is None else [a % x.shape.rank for a in axes])
+
+
+def expand_dims(x: Tensor, axis: Any) -> Tensor:
+    if not isinstance(axis, (tuple, list)):
+        return tf.expand_dims(x, axis)
+    x = tf.convert_to_tensor(x)
+    rank = x.shape.rank + len(axis)
+    for a in sorted(a % rank for a in axis):
+        x = tf.expand_dims(x, a)
+    return x
+
+
+def squeeze(x: Tensor, axis: Any = None) -> Tensor:
+    if isinstance(axis, (tuple, list)) and not axis:
+        return tf.identity(x)  # TensorFlow takes no axes for all axes
+    return tf.squeeze(x, axis)
+
+
+def concatenate(xs: Any, axis: int = 0) -> Tensor:
+    return tf.concat(xs, axis)
+
+
+def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Any:
+    if isinstance(indices_or_sections, int):
+        return tf.split(x, indices_or_sections, axis)
+    x = tf.convert_to_tensor(x)
+    before = (slice(None),) * (axis % x.shape.rank)
+    cuts = [int(i) for i in indices_or_sections]
+    return [x[(*before, slice(a, b))] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
+
+
+def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
+    pairs = pad_pairs(pad_width, x.shape.rank)
+    if mode == "constant":
+        if not pairs:
+            return tf.identity(x)
+        return tf.pad(x, pairs, constant_values=tf.cast(constant_values or 0, x.dtype))
+    for axis, (before, after) in enumerate(pairs):
+        if before or after:
+            x = tf.gather(x, _mirror(tf.shape(x)[axis], before, after, mode), axis=axis)
+    return x
+
+
+def _mirror(size: Tensor, before: int, after: int, mode: str) -> Tensor:
+    """Which elements of a dimension stand in its padded form."""
+    places = tf.range(-before, size + after)
+    if mode == "edge":
+        return tf.clip_by_value(places, 0, size - 1)
+    # Both mirrored forms repeat with a period; reflecting leaves the elements at the edge out.
+    edge = 1 if mode == "symmetric" else 0
+    period = tf.maximum(2 * size - 2 + 2 * edge, 1)
+    places = tf.math.floormod(places, period)
+    return tf.minimum(places, period - places - edge)
+
+
+def flip(x: Tensor, axis: Any = None) -> Tensor:
+    axes = range(x.shape.rank) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    return tf.reverse(x, tf.constant([a % x.shape.rank for a in axes], tf.int32))
+
+
+def getitem(x: Tensor, key: Any) -> Tensor:
+    if tf.is_tensor(key) and key.dtype.is_integer and key.shape.rank:
+        return take(x, key, 0)
+    if hasattr(key, "dtype") and getattr(key, "ndim", 0):
+        return take(x, tf.constant(key), 0)
+    return tf.convert_to_tensor(x)[key]
+
+
+def _counted_from_end(x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    """`indices` with negative ones made positive, which TensorFlow does not take."""
+    if indices.dtype in NARROW:
+        indices = tf.cast(indices, tf.int32)
+    elif indices.dtype in UNSIGNED:
+        return tf.cast(indices, tf.int64)
+    size = x.shape[axis]
+    if size is None:
+        size = tf.shape(x)[axis]
+    return tf.where(indices < 0, indices + tf.cast(size, indices.dtype), indices)
+
+
+def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
+    if axis is None:
+        x, axis = tf.reshape(x, (-1,)), 0
+    return tf.gather(x, _counted_from_end(x, indices, axis), axis=axis)
+
+
+def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
+    if axis is None:
+        return take(x, indices)
+    rank = x.shape.rank
+    axis %= rank
+    if x.shape[:axis] != indices.shape[:axis] or x.shape[axis + 1 :] != indices.shape[axis + 1 :] or not (
+        x.shape.is_fully_defined() and indices.shape.is_fully_defined()
+    ):
+        x, indices = _aligned(x, indices, axis)
+    indices = _counted_from_end(x, indices, axis)
+    if axis == rank - 1:
+        return tf.gather(x, indices, axis=axis, batch_dims=axis)
+    order = [*range(axis), *range(axis + 1, rank), axis]
+    back = [*range(axis), rank - 1, *range(axis, rank - 1)]
+    moved = tf.gather(tf.transpose(x, order), tf.transpose(indices, order), axis=rank - 1, batch_dims=rank - 1)
+    return tf.transpose(moved, back)
+
+
+def _aligned(x: Tensor, indices: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Both broadcast to common sizes everywhere but along `axis`."""
+    one = tf.ones((1,), tf.int32)
+    sizes, wanted = tf.shape(x), tf.shape(indices)
+    common = tf.broadcast_dynamic_shape(
+        tf.concat([sizes[:axis], one, sizes[axis + 1 :]], 0), tf.concat([wanted[:axis], one, wanted[axis + 1 :]], 0)
+    )
+    before, after = common[:axis], common[axis + 1 :]
+    x = tf.broadcast_to(x, tf.concat([before, sizes[axis : axis + 1], after], 0))
+    return x, tf.broadcast_to(indices, tf.concat([before, wanted[axis : axis + 1], after], 0))
+
+
+def _keys(x: Tensor) -> Tensor:
+    """Integers in the order of `x`; NaN last, and -0 equal to 0."""
+    if not x.dtype.is_floating:
+        return tf.cast(x, tf.int32) if x.dtype is tf.bool else tf.convert_to_tensor(x)
+    if x.dtype in (tf.float16, tf.bfloat16):
+        x = tf.cast(x, tf.float32)
+    kind = tf.int64 if x.dtype is tf.float64 else tf.int32
+    # IEEE numbers of one sign are ordered as their bits are; those of negative ones run backwards.
+    bits = tf.bitcast(tf.where(tf.math.is_nan(x), tf.constant(float("nan"), x.dtype), x + 0.0), kind)
+    ordered = tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, kind.max), bits)
+    return tf.where(tf.math.is_nan(x), kind.max, ordered)
+
+
+def argsort(x: Tensor, axis: int = -1) -> Tensor:
+    if x.shape.rank == 0:
+        return tf.zeros((), tf.int32)
+    return tf.argsort(_keys(x), axis, stable=True)
+
+
+def sort(x: Tensor, axis: int = -1) -> Tensor:
+    return tf.identity(x) if x.shape.rank == 0 else take_along_axis(x, argsort(x, axis), axis)
+
+
+def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
+    if x.dtype is tf.bool:
+        values, indices = tf.math.top_k(tf.cast(x, tf.int32), k, sorted)
+        return tf.cast(values, tf.bool), indices
+    return tuple(tf.math.top_k(x, k, sorted))
+
+
+TABLE: dict[str, Any] = {
+    "reshape": reshape,
+    "transpose": transpose,
+    "expand_dims": expand_dims,
+    "squeeze": squeeze,
+    "concatenate": concatenate,
+    "stack": tf.stack,
+    "split": split,
+    "pad": pad,
+    "repeat": tf.repeat,
+    "flip": flip,
+    "getitem": getitem,
+    "take": take,
+    "take_along_axis": take_along_axis,
+    "sort": sort,
+    "argsort": argsort,
+    "top_k": top_k,
+}

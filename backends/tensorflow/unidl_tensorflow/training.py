@@ -1,0 +1,71 @@
+"""Gradients, and a whole training step as one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from unidl_tensorflow._engine import tensorflow as tf
+from unidl_tensorflow.compiling import Compiled
+
+Tensor = Any
+
+
+def _dense(gradient: Any) -> Any:
+    """Gathering gives a sparse gradient; optimizers and users get a tensor."""
+    return tf.convert_to_tensor(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def _differentiable(tensor: Tensor) -> bool:
+    return tensor.dtype.is_floating or tensor.dtype.is_complex
+
+
+def differentiate(
+    fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Any]
+) -> tuple[Any, list[Any], list[Any]]:
+    wanted = [*tensors, *variables]
+    floating = [t for t in wanted if _differentiable(t)]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(floating)
+        loss, aux = fn(*tensors)
+    found = iter(tape.gradient(loss, floating) if tf.is_tensor(loss) and floating else [None] * len(floating))
+    gradients = [_dense(next(found)) if _differentiable(t) else None for t in wanted]
+    return (loss, aux), gradients[: len(tensors)], gradients[len(tensors) :]
+
+
+def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`tf.custom_gradient`; variables that `fn` reads get no gradient, as it gives none for them."""
+
+    @tf.custom_gradient
+    def call(*tensors: Tensor) -> Any:
+        outputs, gradient = fn(*tensors)
+
+        def backward(*upstream: Tensor, variables: Any = None) -> Any:
+            found = gradient(*upstream)
+            return found if variables is None else (found, [None] * len(variables))
+
+        return outputs, backward
+
+    return call
+
+
+def train_step(
+    forward: Callable[..., tuple[Any, ...]],
+    variables: Sequence[Any],
+    apply: Callable[[list[Any]], None],
+    *,
+    jit: bool = False,
+) -> Compiled:
+    """Forward pass, gradients and update as one compiled function."""
+    watched = list(variables)
+    plain = forward.plain if isinstance(forward, Compiled) else forward
+    signature = forward.signature if isinstance(forward, Compiled) else None
+
+    def step(*inputs: Tensor) -> tuple[Any, ...]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(watched)
+            outputs = plain(*inputs)
+        apply([_dense(g) for g in tape.gradient(outputs[0], watched)])
+        return outputs
+
+    return Compiled(step, signature, jit=jit)
