@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from unidl.graph.costs import FORMULAS, primitive_flops
@@ -181,7 +181,7 @@ def is_variable(tensor: SymbolicTensor) -> bool:
     return tensor.value is not None and isinstance(tensor.value, active.Variable)
 
 
-def aligned(rows: list[tuple[str, ...]], sides: tuple[str, ...]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]], sides: tuple[str, ...]) -> list[str]:
     """Rows of cells as lines of equal columns, each to its side ("left" or "right")."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(sides))]
     pad: dict[str, Callable[[str, int], str]] = {"left": str.ljust, "right": str.rjust}

@@ -104,7 +104,7 @@ def first_nonfinite(graph: Graph, inputs: Sequence[Any]) -> str:
                         f"{found}. All that came before is finite; the op was given {given or 'no tensors'}."
                     )
     return (
-        f"All outputs of {len(run.graph.nodes)} ops and {len(graph.variables())} variables are finite for this input."
+        f"The outputs of {len(run.graph.nodes)} ops and {len(graph.variables())} variables are finite for this input."
     )
 
 

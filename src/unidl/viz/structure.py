@@ -109,7 +109,7 @@ def _expanded(found: list[Item], depth: int) -> list[Item]:
         item.parents = [moved[p] for p in item.parents if p in moved]
         result.append(item)
         if is_model(item.layer):
-            inner = [i for i in items(item.layer, True, depth + 1)]
+            inner = items(item.layer, True, depth + 1)
             offset = len(result)
             for one in inner:
                 one.parents = [p + offset for p in one.parents]
@@ -150,7 +150,8 @@ def element_count(variables: Any) -> int:
     """Elements of all `variables` together."""
     from unidl.backend import active
 
-    return sum(math.prod(active.shape(v)) for v in variables)  # type: ignore[arg-type]
+    shapes = [tuple(d or 0 for d in active.shape(v)) for v in variables]
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def shape_text(shape: Any) -> str:
