@@ -1,0 +1,96 @@
+"""Metrics: running values over batches, kept on the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl._objects import Registry
+from unidl.metrics._accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from unidl.metrics._base import Metric, display_name
+from unidl.metrics._confusion import AUC, Precision, Recall
+from unidl.metrics._means import (
+    Mean,
+    MeanAbsoluteError,
+    MeanMetricWrapper,
+    MeanSquaredError,
+    RootMeanSquaredError,
+    Sum,
+    mean_absolute_error,
+    mean_squared_error,
+)
+
+_registry = Registry(
+    "metric",
+    [
+        AUC, Accuracy, BinaryAccuracy, CategoricalAccuracy, Mean, MeanAbsoluteError, MeanSquaredError, Precision,
+        Recall, RootMeanSquaredError, SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy, Sum,
+        TopKCategoricalAccuracy,
+    ],
+    {"mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError, "auc": AUC},
+    Metric,
+)  # fmt: skip
+
+
+def get(identifier: Any) -> Any:
+    """A metric for a name, configuration, class or object; functions are wrapped in a mean."""
+    found = _registry.get(identifier)
+    if isinstance(identifier, str) and isinstance(found, Metric) and identifier in ("mse", "MSE", "mae", "MAE"):
+        found._name = identifier
+    return found
+
+
+def serialize(metric: Any) -> Any:
+    """A metric as plain data."""
+    return _registry.serialize(metric)
+
+
+def deserialize(config: Any, custom_objects: Any = None) -> Any:
+    """The metric that `serialize` described."""
+    return _registry.deserialize(config, custom_objects)
+
+
+def resolve(item: Any, target_shape: Any, output_shape: Any, loss: Any = None) -> Metric:
+    """A metric as `compile` takes it, for targets and outputs of these shapes.
+
+    "accuracy" ("acc") means binary accuracy for outputs of one unit, accuracy against integers if the
+    targets lack the class dimension (or have size 1 there), and against one-hot vectors otherwise.
+    """
+    if item in ("accuracy", "acc"):
+        if output_shape and output_shape[-1] == 1 or len(output_shape) < 1:
+            return BinaryAccuracy(name=item)
+        sparse = len(target_shape) < len(output_shape) or target_shape[-1] == 1
+        return (SparseCategoricalAccuracy if sparse else CategoricalAccuracy)(name=item)
+    if isinstance(item, Metric):
+        return item
+    if isinstance(item, str):
+        from unidl import losses
+
+        try:
+            return get(item)
+        except ValueError:
+            item = losses.get(item)  # a loss may be watched as a metric, under its own name
+    found = item() if isinstance(item, type) else _registry.get(item) if isinstance(item, dict) else item
+    if isinstance(found, Metric):
+        return found
+    return MeanMetricWrapper(found, name=display_name(found))
+
+
+__all__ = [
+    "AUC", "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "Mean", "MeanAbsoluteError", "MeanMetricWrapper",
+    "MeanSquaredError", "Metric", "Precision", "Recall", "RootMeanSquaredError", "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy", "Sum", "TopKCategoricalAccuracy", "binary_accuracy", "categorical_accuracy",
+    "deserialize", "get", "mean_absolute_error", "mean_squared_error", "resolve", "serialize",
+    "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy", "top_k_categorical_accuracy",
+]  # fmt: skip

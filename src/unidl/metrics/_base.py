@@ -1,0 +1,141 @@
+"""`Metric`: numbers that accumulate on the device until somebody asks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from unidl import dtypes, ops
+from unidl._objects import Configurable, snake_case
+
+
+class Metric(Configurable):
+    """A running value over batches.
+
+    Subclasses make variables in the constructor with `add_variable`, change them in `update_state`
+    with `unidl.ops` (so that training records it), and compute the value in `result`.
+
+    Args:
+        dtype: dtype of the state; None: the default float.
+        name: shown in logs.
+    """
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self._name = name or snake_case(type(self).__name__)
+        self._dtype = dtypes.dtype_name(dtype)
+        self._variables: list[Any] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def dtype(self) -> str:
+        return self._dtype
+
+    @property
+    def variables(self) -> list[Any]:
+        """The state."""
+        return list(self._variables)
+
+    def add_variable(
+        self,
+        shape: Any,
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Any:
+        """A new variable of the state, which `reset_state` sets to zeros."""
+        from unidl.backend.variables import Variable
+
+        variable = Variable(initializer, tuple(shape), dtype or self.dtype, trainable=False, name=name or "state")
+        variable._path = f"{self.name}/{variable.name}"
+        self._variables.append(variable)
+        return variable
+
+    def add_weight(
+        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Any:
+        """The same as `add_variable`."""
+        return self.add_variable(shape, initializer, dtype, name=name)
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        from unidl.backend import active
+
+        for variable in self._variables:
+            active.assign(variable, active.table["zeros_like"](variable, None))
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Take one batch into account."""
+        raise NotImplementedError(f"{type(self).__name__} must define update_state.")
+
+    def result(self) -> Any:
+        """The present value, a tensor without dimensions."""
+        raise NotImplementedError(f"{type(self).__name__} must define result.")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Update, and return the present value."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def weighted(values: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Sum of `values` times weights, and the sum of the weights (the number of values without any).
+
+    `sample_weight` has the leading dimensions of `values`; values over further dimensions are averaged.
+    """
+    if sample_weight is None:
+        return ops.sum(values), _count(values)
+    weight = ops.cast(sample_weight, _dtype(values))
+    rank, weights = len(ops.shape(values)), len(ops.shape(weight))
+    if weights == rank + 1:
+        weight = ops.squeeze(weight, -1)
+    elif weights < rank:
+        values = ops.mean(values, tuple(range(weights, rank)))
+    return ops.sum(ops.multiply(values, weight)), ops.sum(ops.multiply(weight, ops.ones_like(values)))
+
+
+def _count(values: Any) -> Any:
+    """How many elements there are, as a float scalar on the device."""
+    count = ops.axis_size(values) if len(ops.shape(values)) else 1.0
+    for axis in range(1, len(ops.shape(values))):
+        count = ops.multiply(count, ops.axis_size(values, axis))
+    return count
+
+
+def _dtype(values: Any) -> str:
+    from unidl.ops._bind import dtype_of
+
+    return dtype_of(values)
+
+
+def squeezed(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Targets and predictions of one rank: a last dimension of size 1 that only one has is dropped.
+
+    Raises:
+        ValueError: if the ranks still differ.
+    """
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    a, b = ops.shape(y_true), ops.shape(y_pred)
+    if len(a) == len(b) + 1 and a[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    elif len(b) == len(a) + 1 and b[-1] == 1:
+        y_pred = ops.squeeze(y_pred, -1)
+    elif len(a) != len(b):
+        raise ValueError(f"Targets of shape {_plain(a)} and predictions of shape {_plain(b)} do not fit each other.")
+    return y_true, y_pred
+
+
+def _plain(shape: Any) -> tuple[Any, ...]:
+    return tuple(d if isinstance(d, int) else None for d in shape)
+
+
+def display_name(fn: Any) -> str:
+    """A metric name for a function or object."""
+    name = getattr(fn, "name", None) or getattr(fn, "__name__", None) or type(fn).__name__
+    return re.sub(r"\W+", "", str(name))
