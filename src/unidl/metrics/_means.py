@@ -46,11 +46,13 @@ class MeanMetricWrapper(Mean):
     """The mean of ``fn(y_true, y_pred, **kwargs)`` over samples."""
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
-        super().__init__(name or getattr(fn, "__name__", "mean"), dtype)
+        super().__init__(str(name or getattr(fn, "__name__", "mean")), dtype)
         self.fn = fn
         self.kwargs = kwargs
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         """Take one batch into account; `sample_weight` has its leading dimensions."""
         super().update_state(self.fn(y_true, y_pred, **self.kwargs), sample_weight)
 
