@@ -30,7 +30,10 @@ _registry = Registry(
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,
         SparseCategoricalCrossentropy,
     ],
-    {"mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError, "bce": BinaryCrossentropy},
+    {
+        "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,
+        "bce": BinaryCrossentropy,
+    },
     Loss,
 )  # fmt: skip
 

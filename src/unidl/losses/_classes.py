@@ -83,7 +83,8 @@ def _fitted(weight: Any, values: Any) -> Any:
         return ops.squeeze(weight, -1)
     if have > rank:
         raise ValueError(
-            f"Weights or mask of shape {tuple(weight.shape)} do not fit a loss with values of shape {tuple(values.shape)}."
+            f"Weights or mask of shape {tuple(weight.shape)} do not fit a loss with values of shape "
+            f"{tuple(values.shape)}."
         )
     for _ in range(rank - have):
         weight = ops.expand_dims(weight, -1)

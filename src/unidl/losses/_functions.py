@@ -41,8 +41,8 @@ def categorical_crossentropy(
     y_true = ops.cast(y_true, _dtype(y_pred))
     if ops.shape(y_pred)[axis] == 1:
         raise ValueError(
-            f"categorical_crossentropy: the outputs have one class (shape {tuple(y_pred.shape)}), for which the loss is "
-            "always 0. Use binary_crossentropy, or one output for each class."
+            f"categorical_crossentropy: the outputs have one class (shape {tuple(y_pred.shape)}), for which the loss "
+            "is always 0. Use binary_crossentropy, or one output for each class."
         )
     if label_smoothing:
         classes = ops.shape(y_true)[axis]
