@@ -85,15 +85,17 @@ def test_mixed_dtypes_are_cast_by_recorded_nodes() -> None:
 
 
 def test_operators_record_the_same_as_functions() -> None:
+    ones = np.ones((4, 2), "float32")
+
     def written(x: Any) -> Any:
-        return ((1 - x) * x / 2 + x[:, :1]) @ np.ones((4, 2), "float32") >= -x[:, 2:]
+        return ((1 - x) * x / 2 + x[:, :1]) @ ones >= -x[:, 2:]
 
     graph = trace(written, (spec(None, 4),))
     assert names(graph) == [
         "subtract", "multiply", "divide", "getitem", "add", "matmul", "getitem", "negative", "greater_equal",
     ]  # fmt: skip
     x = np.arange(8, dtype="float32").reshape(2, 4)
-    np.testing.assert_array_equal(run(graph, x)[0], ((1 - x) * x / 2 + x[:, :1]) @ np.ones((4, 2)) >= -x[:, 2:])
+    np.testing.assert_array_equal(run(graph, x)[0], ((1 - x) * x / 2 + x[:, :1]) @ ones >= -x[:, 2:])
 
 
 def test_the_structure_of_outputs_is_kept() -> None:
