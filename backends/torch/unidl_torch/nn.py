@@ -32,7 +32,7 @@ def linear(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
         return torch.matmul(x, kernel)
     if x.dim() == 2:
         return torch.addmm(bias, x, kernel)
-    return torch.matmul(x, kernel) + bias
+    return torch.add(torch.matmul(x, kernel), bias)  # `+` would go through the variable's own operator
 
 
 def _channels_first(x: Tensor) -> Tensor:

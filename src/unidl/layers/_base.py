@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
@@ -29,13 +30,34 @@ class InputSpec(NamedTuple):
     """What a built layer takes: checked when a call is recorded, and when one fails.
 
     Attributes:
-        ndim, min_ndim: exact and least number of dimensions.
+        dtype: dtype name; informative.
+        shape: sizes, None for any; sets the number of dimensions, too.
+        ndim, max_ndim, min_ndim: exact, largest and least number of dimensions.
         axes: axis to size.
     """
 
+    dtype: str | None = None
+    shape: tuple[int | None, ...] | None = None
     ndim: int | None = None
+    max_ndim: int | None = None
     min_ndim: int | None = None
-    axes: dict[int, int] | None = None
+    axes: dict[int, int | None] | None = None
+
+    def problem(self, shape: tuple[int | None, ...]) -> str:
+        """What is wrong with an input of `shape`; empty if nothing is."""
+        rank = len(shape)
+        exact = self.ndim if self.shape is None else len(self.shape)
+        if exact is not None and rank != exact:
+            return f"takes {exact} dimensions"
+        if self.min_ndim is not None and rank < self.min_ndim:
+            return f"takes at least {self.min_ndim} dimensions"
+        if self.max_ndim is not None and rank > self.max_ndim:
+            return f"takes at most {self.max_ndim} dimensions"
+        sizes = {**dict(enumerate(self.shape or ())), **(self.axes or {})}
+        for axis, size in sizes.items():
+            if size is not None and shape[axis] not in (None, size):
+                return f"was built for {size} elements along axis {axis}"
+        return ""
 
 
 def unique_name(base: str) -> str:
@@ -70,12 +92,16 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
         name: a name, unique in its model; by default made from the class.
     """
 
+    #: Whether `compute_mask` makes a mask where the inputs have none; None: it does if the class defines it.
+    makes_mask: bool | None = None
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         layer = super().__new__(cls)
         # What the constructor was given is the layer's configuration, unless get_config says more.
         object.__setattr__(layer, "_arguments", (args, kwargs))
         object.__setattr__(layer, "_tracked", {})
         object.__setattr__(layer, "_fast", 0)
+        object.__setattr__(layer, "_building", False)
         return layer
 
     def __init__(
@@ -319,6 +345,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to what training minimizes. Called in `call`, once for each call."""
+        self._fast = 0  # the general call forgets the losses of the call before
         for item in tree.flatten(loss):
             (state.trace.losses if state.trace is not None else self._losses).append(item)
 
@@ -341,12 +368,14 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
     def _build(self, **shapes: Any) -> None:
         """Run `build` once, outside any trace."""
         previous, state.trace = state.trace, None
+        self._building = True
         try:
             self.build(**shapes)
         except OpError as error:
             raise self._located(error) from None
         finally:
             state.trace = previous
+            self._building = False
         self._build_shapes = shapes
         self._finish_build()
 
@@ -356,7 +385,9 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
         self._native_dtype = active.dtypes.get(self.compute_dtype)
         if adopt := getattr(super(), "adopt", None):
             adopt({v.name: v for v in self._weights}, {layer.name: layer for layer in self._sublayers()})
-        if self.activity_regularizer is None and not spec.masks:
+        makes_mask = spec.makes_mask if self.makes_mask is None else self.makes_mask
+        # Masks of the inputs need not be looked for on the fast path: it is left once there are any.
+        if self.activity_regularizer is None and not makes_mask:
             self._fast = 2 if spec.training else 1
 
     # -- calling ----------------------------------------------------------------------------
@@ -392,7 +423,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
         """The general call: conversion, building, masks, recording."""
         spec = call_spec(type(self))
         args = tuple(self._converted(a) for a in args)
-        kwargs = {k: v if k in ("training", "mask") else self._converted(v) for k, v in kwargs.items()}
+        kwargs = {k: v if k == "training" else self._converted(v) for k, v in kwargs.items()}
         bound = spec.bind(self, args, kwargs)
         if state.trace is None and next(symbols(bound), None) is not None:
             return record_layer(self, spec, args, kwargs, bound)
@@ -468,15 +499,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
         value = next(iter(bound.values()), None)
         if spec is None or type(value) is not SymbolicTensor:
             return
-        rank, problem = len(value.shape), ""
-        if spec.ndim is not None and rank != spec.ndim:
-            problem = f"takes {spec.ndim} dimensions"
-        elif spec.min_ndim is not None and rank < spec.min_ndim:
-            problem = f"takes at least {spec.min_ndim} dimensions"
-        else:
-            for axis, size in (spec.axes or {}).items():
-                if value.shape[axis] not in (None, size):
-                    problem = f"was built for {size} elements along axis {axis}"
+        problem = spec.problem(value.shape)
         if problem:
             raise self._located(
                 OpError(
@@ -570,6 +593,21 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
         for method in ("build", "call"):
             if isinstance(inspect.getattr_static(cls, method, None), (staticmethod, classmethod)):
                 raise TypeError(f"{cls.__name__}.{method} must be an ordinary method.")
+        if "build" in cls.__dict__:
+            cls.build = _finished(cls.build)  # type: ignore[method-assign]
+
+
+def _finished(build: Any) -> Any:
+    """`build` such that a call by the user does all that the first call of the layer would do."""
+
+    @functools.wraps(build)
+    def finished(self: Layer, *args: Any, **kwargs: Any) -> Any:
+        if self._building or self.built:
+            return build(self, *args, **kwargs)
+        bound = inspect.signature(build).bind(self, *args, **kwargs).arguments
+        self._build(**dict(list(bound.items())[1:]))
+
+    return finished
 
 
 def _members(value: Any, kind: type) -> Iterator[Any]:

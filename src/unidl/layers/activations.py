@@ -1,0 +1,161 @@
+"""Activation functions as layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl import ops
+from unidl.layers._base import InputSpec, Layer
+from unidl.layers._common import activation_of, require_known, resolve
+
+
+class Activation(Layer):
+    """A function applied to each element, or along the last axis (softmax).
+
+    Args:
+        activation: a name such as "relu", or a function of a tensor.
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.activation = activation_of(activation)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs if self.activation is None else self.activation(inputs)
+
+
+class ReLU(Layer):
+    """`max_value` from there on, `inputs` from `threshold` on, ``negative_slope * (inputs - threshold)`` below.
+
+    Args:
+        max_value: the largest output; None: unlimited.
+        negative_slope: at least 0.
+        threshold: at least 0.
+    """
+
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, value in (
+            ("max_value", max_value or 0),
+            ("negative_slope", negative_slope),
+            ("threshold", threshold),
+        ):
+            if value is None or value < 0:
+                raise ValueError(f"ReLU: `{name}` must be at least 0, not {value!r}.")
+        self.max_value = None if max_value is None else float(max_value)
+        self.negative_slope = float(negative_slope)
+        self.threshold = float(threshold)
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        if self.threshold == 0 and self.negative_slope == 0:
+            x = ops.relu(inputs)
+        else:
+            below = ops.multiply(ops.subtract(inputs, self.threshold), self.negative_slope)
+            x = ops.where(ops.greater_equal(inputs, self.threshold), inputs, below)
+        return x if self.max_value is None else ops.minimum(x, self.max_value)
+
+
+class LeakyReLU(Layer):
+    """`inputs` where positive, ``negative_slope * inputs`` elsewhere."""
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        if "alpha" in kwargs:
+            negative_slope = kwargs.pop("alpha")
+        super().__init__(**kwargs)
+        if negative_slope is None or negative_slope < 0:
+            raise ValueError(f"LeakyReLU: `negative_slope` must be at least 0, not {negative_slope!r}.")
+        self.negative_slope = float(negative_slope)
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        return ops.leaky_relu(inputs, self.negative_slope)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self.dtype,
+            "negative_slope": self.negative_slope,
+        }
+
+
+class PReLU(Layer):
+    """`inputs` where positive, ``alpha * inputs`` elsewhere, `alpha` learned (He et al., arXiv:1502.01852).
+
+    Args:
+        shared_axes: axes along which one `alpha` serves all, e.g. [1, 2] for images.
+
+    Weights: alpha, of the input's shape without the batch, 1 along the shared axes.
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "Zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.alpha: Any = None
+        axes = () if shared_axes is None else shared_axes if isinstance(shared_axes, (list, tuple)) else (shared_axes,)
+        self.shared_axes = tuple(axes) or None
+        resolve(
+            self,
+            alpha_initializer=alpha_initializer,
+            alpha_regularizer=alpha_regularizer,
+            alpha_constraint=alpha_constraint,
+        )
+
+    def build(self, input_shape: Any) -> None:
+        shared = {a % len(input_shape) for a in self.shared_axes or ()}
+        own = [i for i in range(1, len(input_shape)) if i not in shared]
+        sizes = {i: require_known(input_shape, i, "elements") for i in own}
+        self.alpha = self.add_weight(
+            tuple(sizes.get(i, 1) for i in range(1, len(input_shape))),
+            self.alpha_initializer,
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+            name="alpha",
+        )
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=sizes)
+
+    def call(self, inputs: Any) -> Any:
+        return ops.subtract(ops.relu(inputs), ops.multiply(self.alpha, ops.relu(ops.negative(inputs))))
+
+
+class ELU(Layer):
+    """`inputs` where positive, ``alpha * (exp(inputs) - 1)`` elsewhere (Clevert et al., arXiv:1511.07289)."""
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = alpha
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        return ops.elu(inputs, self.alpha)
+
+
+class Softmax(Layer):
+    """Exponentials divided by their sum along `axis`.
+
+    Args:
+        axis: an int, or several.
+
+    A mask (of the inputs' shape) excludes elements: they become 0, and the others sum to 1.
+    """
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else axis
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return ops.softmax(inputs, self.axis)
+        return ops.where(mask, ops.softmax(ops.where(mask, inputs, -3e4), self.axis), 0.0)

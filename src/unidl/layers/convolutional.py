@@ -1,0 +1,244 @@
+"""Convolutions over one to three spatial dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl import ops
+from unidl.backend.attributes import require, sized
+from unidl.config import checked_data_format
+from unidl.layers._base import InputSpec, Layer
+from unidl.layers._common import activation_of, require_known, require_rank, resolve
+
+
+class _Convolution(Layer):
+    """The attributes, checks and bias that all convolutions over `spatial` dimensions share."""
+
+    spatial = 1
+    paddings: tuple[str, ...] = ("valid", "same")
+
+    def _settings(
+        self,
+        kernel_size: Any,
+        strides: Any,
+        padding: str,
+        data_format: str | None,
+        dilation_rate: Any,
+        activation: Any,
+        use_bias: bool,
+        arguments: dict[str, Any],
+    ) -> None:
+        n = self.spatial
+        self.kernel_size = sized(kernel_size, n, "kernel_size")
+        self.strides = sized(strides, n, "strides")
+        self.dilation_rate = sized(dilation_rate, n, "dilation_rate")
+        self.padding = str(padding).lower()
+        if self.padding not in self.paddings:
+            raise ValueError(f"{type(self).__name__}: `padding` must be one of {self.paddings}, not {padding!r}.")
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"{type(self).__name__}: strides {self.strides} and dilation {self.dilation_rate} cannot both exceed 1."
+            )
+        self.data_format = checked_data_format(data_format)
+        self.activation = activation_of(activation)
+        self.use_bias = use_bias
+        self.bias: Any = None
+        resolve(self, **arguments)
+        self.input_spec = InputSpec(ndim=n + 2)
+
+    def _channels(self, input_shape: Any) -> int:
+        n = self.spatial
+        last = self.data_format == "channels_last"
+        require_rank(
+            input_shape, n + 2, f"(batch, {n} spatial, channels)" if last else f"(batch, channels, {n} spatial)"
+        )
+        axis = -1 if last else 1
+        channels = require_known(input_shape, axis, "channels")
+        self.input_spec = InputSpec(ndim=n + 2, axes={axis: channels})
+        return channels
+
+    def _make_bias(self, filters: int) -> None:
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (filters,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+            vector = [1] * (self.spatial + 2)
+            vector[-1 if self.data_format == "channels_last" else 1] = filters
+            self._bias_shape = tuple(vector)
+
+    def _finished(self, x: Any) -> Any:
+        """`x` with the bias and the activation."""
+        if self.bias is not None:
+            x = ops.add(x, ops.reshape(self.bias, self._bias_shape))
+        return x if self.activation is None else self.activation(x)
+
+
+def _checked_filters(layer: Any, filters: Any, groups: Any = 1) -> None:
+    if not isinstance(filters, int) or filters <= 0 or not isinstance(groups, int) or groups <= 0 or filters % groups:
+        raise ValueError(
+            f"{type(layer).__name__}: `filters` must be a positive int that `groups` divides, not {filters!r} and {groups!r}."
+        )
+
+
+class _Conv(_Convolution):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        _checked_filters(self, filters, groups)
+        self.filters = filters
+        self.groups = groups
+        self.kernel: Any = None
+        arguments = dict(
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )
+        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, arguments)
+
+    def build(self, input_shape: Any) -> None:
+        channels = self._channels(input_shape)
+        require(
+            channels % self.groups == 0,
+            f"{self.groups} groups do not divide the {channels} channels of an input of shape {tuple(input_shape)}.",
+        )
+        self.kernel = self.add_weight(
+            (*self.kernel_size, channels // self.groups, self.filters),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        self._make_bias(self.filters)
+
+    def call(self, inputs: Any) -> Any:
+        if self.bias is None:
+            x = ops.conv(inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
+        else:
+            x = ops.conv_bias(
+                inputs, self.kernel, self.bias, self.strides, self.padding, self.data_format, self.dilation_rate
+            )
+        return x if self.activation is None else self.activation(x)
+
+
+class Conv1D(_Conv):
+    """Convolution along time: (batch, time, channels) to (batch, time', filters).
+
+    Args:
+        filters: number of output channels.
+        kernel_size: window, in steps.
+        strides, dilation_rate: distances of windows and of their elements; only one may exceed 1.
+        padding: "valid", "same" (time' is ``ceil(time / strides)``), or "causal" (an output sees no later input).
+        data_format: "channels_last" or "channels_first" ((batch, channels, time)).
+        groups: channels are split into so many groups, convolved apart.
+        activation: function or name; None: none.
+
+    Weights: kernel (kernel_size, channels / groups, filters), bias (filters,).
+    """
+
+    paddings = ("valid", "same", "causal")
+
+    def call(self, inputs: Any) -> Any:
+        if self.padding != "causal":
+            return super().call(inputs)
+        before = ((self.kernel_size[0] - 1) * self.dilation_rate[0], 0)
+        pairs = ((0, 0), before, (0, 0)) if self.data_format == "channels_last" else ((0, 0), (0, 0), before)
+        inputs = ops.pad(inputs, pairs)
+        x = ops.conv(inputs, self.kernel, self.strides, "valid", self.data_format, self.dilation_rate)
+        return self._finished(x)
+
+
+class Conv2D(_Conv):
+    """Convolution of images: (batch, height, width, channels) to (batch, height', width', filters).
+
+    Arguments as in `Conv1D` without "causal", for two dimensions.
+
+    Weights: kernel (*kernel_size, channels / groups, filters), bias (filters,).
+    """
+
+    spatial = 2
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = (1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = (1, 1),
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, use_bias,
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint, **kwargs,
+        )  # fmt: skip
+
+
+class Conv3D(_Conv):
+    """Convolution of volumes: (batch, depth, height, width, channels) to (batch, …, filters).
+
+    Arguments and weights as in `Conv2D`, for three dimensions.
+    """
+
+    spatial = 3
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = (1, 1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = (1, 1, 1),
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, use_bias,
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint, **kwargs,
+        )  # fmt: skip

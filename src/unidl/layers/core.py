@@ -1,0 +1,109 @@
+"""Small layers: functions as layers, rescaling, masking."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from unidl import ops
+from unidl.layers._base import Layer
+
+
+class Identity(Layer):
+    """The inputs, unchanged."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+class Rescaling(Layer):
+    """``inputs * scale + offset``, e.g. ``Rescaling(1 / 255)`` for images of bytes."""
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.offset = offset
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        dtype = self.compute_dtype
+        scaled = ops.multiply(ops.cast(inputs, dtype), _number(self.scale, dtype))
+        return (
+            scaled
+            if isinstance(self.offset, (int, float)) and self.offset == 0
+            else ops.add(scaled, _number(self.offset, dtype))
+        )
+
+
+def _number(value: Any, dtype: str) -> Any:
+    if isinstance(value, (int, float)):
+        return float(value)
+    from unidl.ops._bind import host_array
+
+    return host_array(value, dtype)
+
+
+class Masking(Layer):
+    """Leaves out the time steps at which all features equal `mask_value`.
+
+    (batch, time, features) to the same, masked steps set to 0; later layers get the mask.
+    """
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+        self.makes_mask = True
+        self.supports_masking = True
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return ops.any(ops.not_equal(inputs, self.mask_value), -1)
+
+    def call(self, inputs: Any) -> Any:
+        seen = ops.any(ops.not_equal(inputs, self.mask_value), -1, True)
+        return ops.where(seen, inputs, ops.zeros_like(inputs))
+
+
+class Lambda(Layer):
+    """Any function of a tensor as a layer.
+
+    Args:
+        function: called with the inputs, and with `mask` and `training` if it takes them. If it is
+            written with `unidl.ops` it runs on every backend; native code is possible, too.
+        output_shape: accepted for compatibility; shapes are found by recording the function.
+        mask: the mask of the outputs, or a function ``(inputs, mask)`` that gives it.
+        arguments: more keyword arguments for `function`.
+
+    A layer with code cannot be described by plain data: `get_config` raises unless `function` is
+    one of unidl's own.
+    """
+
+    def __init__(
+        self, function: Any, output_shape: Any = None, mask: Any = None, arguments: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not callable(function):
+            raise TypeError(f"Lambda: `function` must be callable, not {function!r}.")
+        self.function = function
+        self.arguments = dict(arguments or {})
+        self.output_shape = output_shape
+        self.mask = mask
+        self.supports_masking = mask is not None
+        self.makes_mask = mask is not None
+        try:
+            takes = inspect.signature(function).parameters
+        except ValueError:  # some functions written in C have no signature
+            takes = {}  # type: ignore[assignment]
+        self._passes = [name for name in ("mask", "training") if name in takes and name not in self.arguments]
+
+    def call(self, inputs: Any, mask: Any = None, training: Any = None) -> Any:
+        if not self._passes:
+            return self.function(inputs, **self.arguments)
+        given = {"mask": mask, "training": training}
+        return self.function(inputs, **self.arguments, **{name: given[name] for name in self._passes})
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask

@@ -1,0 +1,240 @@
+"""Layers that join several tensors into one, and the same as functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl import ops
+from unidl.backend.attributes import require
+from unidl.layers._base import Layer
+
+
+class Merge(Layer):
+    """What the layers that combine tensors element by element share.
+
+    Shapes broadcast. A tensor of fewer dimensions gets new ones of size 1 after the batch.
+    """
+
+    least = 1
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.makes_mask = False
+
+    def build(self, input_shape: Any) -> None:
+        several = isinstance(input_shape, list) and all(isinstance(s, (tuple, list)) for s in input_shape)
+        require(
+            several and len(input_shape) >= self.least,
+            f"takes a list of {'two' if self.least == 2 else 'at least one'} tensors, but an input of shape {input_shape} came.",
+        )
+
+    def call(self, inputs: Any) -> Any:
+        ranks = {len(x.shape) for x in inputs}
+        if len(ranks) > 1:
+            most = max(ranks)
+            inputs = [
+                ops.expand_dims(x, tuple(range(1, 1 + most - len(x.shape)))) if len(x.shape) < most else x
+                for x in inputs
+            ]
+        return self.merge(inputs)
+
+    def merge(self, inputs: Any) -> Any:
+        raise NotImplementedError
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """An element counts if it counts in every tensor that has a mask."""
+        merged = None
+        for mask in previous_mask or ():
+            if mask is not None:
+                merged = mask if merged is None else ops.logical_and(merged, mask)
+        return merged
+
+
+class Add(Merge):
+    """The sum of a list of tensors."""
+
+    def merge(self, inputs: Any) -> Any:
+        total = inputs[0]
+        for x in inputs[1:]:
+            total = ops.add(total, x)
+        return total
+
+
+class Subtract(Merge):
+    """The first of two tensors minus the second."""
+
+    least = 2
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        require(len(input_shape) == 2, f"takes two tensors, not {len(input_shape)}.")
+
+    def merge(self, inputs: Any) -> Any:
+        return ops.subtract(inputs[0], inputs[1])
+
+
+class Multiply(Merge):
+    """The product of a list of tensors, element by element."""
+
+    def merge(self, inputs: Any) -> Any:
+        total = inputs[0]
+        for x in inputs[1:]:
+            total = ops.multiply(total, x)
+        return total
+
+
+class Average(Merge):
+    """The mean of a list of tensors, element by element."""
+
+    def merge(self, inputs: Any) -> Any:
+        total = inputs[0]
+        for x in inputs[1:]:
+            total = ops.add(total, x)
+        return ops.divide(total, float(len(inputs)))
+
+
+class Maximum(Merge):
+    """The largest of a list of tensors, element by element."""
+
+    def merge(self, inputs: Any) -> Any:
+        total = inputs[0]
+        for x in inputs[1:]:
+            total = ops.maximum(total, x)
+        return total
+
+
+class Minimum(Merge):
+    """The smallest of a list of tensors, element by element."""
+
+    def merge(self, inputs: Any) -> Any:
+        total = inputs[0]
+        for x in inputs[1:]:
+            total = ops.minimum(total, x)
+        return total
+
+
+class Concatenate(Merge):
+    """A list of tensors one after the other along `axis`; all other dimensions must agree."""
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs: Any) -> Any:
+        return ops.concatenate(inputs, self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        if previous_mask is None or all(mask is None for mask in previous_mask):
+            return None
+        masks = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            whole = ops.ones_like(x, "bool")
+            if mask is not None:
+                missing = len(x.shape) - len(mask.shape)
+                wide = ops.expand_dims(mask, tuple(range(-missing, 0))) if missing else mask
+                whole = ops.logical_and(whole, wide)
+            masks.append(whole)
+        return ops.any(ops.concatenate(masks, self.axis), -1)
+
+
+class Dot(Layer):
+    """For each element of the batch, the product of two tensors summed over one axis of each.
+
+    Args:
+        axes: the axis of both, or a pair (one of each); the batch, axis 0, cannot be one.
+        normalize: make the vectors along `axes` of length 1 first, so that the result is the cosine.
+
+    ``Dot((2, 1))`` of (batch, a, n) and (batch, n, b) is (batch, a, b); of two vectors it is (batch, 1).
+    """
+
+    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        pair = (axes, axes) if isinstance(axes, int) else tuple(axes) if isinstance(axes, (tuple, list)) else ()
+        if len(pair) != 2 or not all(isinstance(a, int) for a in pair):
+            raise ValueError(f"Dot: `axes` must be an int or a pair of ints, not {axes!r}.")
+        if 0 in pair:
+            raise ValueError(f"Dot: `axes` {axes!r} names axis 0, the batch, which stays.")
+        self.axes = axes
+        self.normalize = normalize
+        self._pair = pair
+        self.supports_masking = True
+        self.makes_mask = False
+
+    def build(self, input_shape: Any) -> None:
+        require(
+            isinstance(input_shape, list)
+            and len(input_shape) == 2
+            and all(isinstance(s, (tuple, list)) for s in input_shape),
+            f"takes a list of two tensors, but an input of shape {input_shape} came.",
+        )
+        for shape, axis in zip(input_shape, self._pair, strict=True):
+            require(
+                1 <= axis % len(shape) if -len(shape) <= axis < len(shape) else False,
+                f"axis {axis} is not in shape {shape}.",
+            )
+        sizes = [s[a] for s, a in zip(input_shape, self._pair, strict=True)]
+        require(
+            None in sizes or sizes[0] == sizes[1],
+            f"axes {self._pair} of shapes {input_shape} have sizes {sizes}, which differ.",
+        )
+
+    def call(self, inputs: Any) -> Any:
+        a, b = inputs
+        i, j = self._pair[0] % len(a.shape), self._pair[1] % len(b.shape)
+        if self.normalize:
+            a, b = _unit(a, i), _unit(b, j)
+        letters = iter("cdefghijklmnop")
+        left = ["b" if k == 0 else "a" if k == i else next(letters) for k in range(len(a.shape))]
+        right = ["b" if k == 0 else "a" if k == j else next(letters) for k in range(len(b.shape))]
+        out = ["b", *(c for c in left + right if c not in "ab")]
+        result = ops.einsum(f"{''.join(left)},{''.join(right)}->{''.join(out)}", a, b)
+        return ops.expand_dims(result, -1) if len(out) == 1 else result
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
+
+
+def _unit(x: Any, axis: int) -> Any:
+    squares = ops.sum(ops.square(x), axis, True)
+    return ops.multiply(x, ops.rsqrt(ops.maximum(squares, 1e-12)))
+
+
+def add(inputs: Any, **kwargs: Any) -> Any:
+    """`Add` as a function."""
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs: Any, **kwargs: Any) -> Any:
+    """`Subtract` as a function."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs: Any, **kwargs: Any) -> Any:
+    """`Multiply` as a function."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs: Any, **kwargs: Any) -> Any:
+    """`Average` as a function."""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs: Any, **kwargs: Any) -> Any:
+    """`Maximum` as a function."""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs: Any, **kwargs: Any) -> Any:
+    """`Minimum` as a function."""
+    return Minimum(**kwargs)(inputs)
+
+
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+    """`Concatenate` as a function."""
+    return Concatenate(axis=axis, **kwargs)(inputs)
+
+
+def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
+    """`Dot` as a function."""
+    return Dot(axes=axes, **kwargs)(inputs)

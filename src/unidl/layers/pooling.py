@@ -1,0 +1,222 @@
+"""Pooling over windows, and over everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl import ops
+from unidl.backend.attributes import sized
+from unidl.config import checked_data_format
+from unidl.layers._base import InputSpec, Layer
+from unidl.layers._common import require_rank
+
+
+class _Pooling(Layer):
+    """The attributes and checks of pooling over windows of `spatial` dimensions."""
+
+    spatial = 1
+
+    def __init__(
+        self, pool_size: Any, strides: Any, padding: str, data_format: str | None, name: str | None, kwargs: Any
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.pool_size = sized(pool_size, self.spatial, "pool_size")
+        self.strides = self.pool_size if strides is None else sized(strides, self.spatial, "strides")
+        self.padding = str(padding).lower()
+        if self.padding not in ("valid", "same"):
+            raise ValueError(f"{type(self).__name__}: `padding` must be 'valid' or 'same', not {padding!r}.")
+        self.data_format = checked_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.spatial + 2)
+
+    def build(self, input_shape: Any) -> None:
+        require_rank(input_shape, self.spatial + 2, f"(batch, {self.spatial} spatial, channels)")
+
+
+class _MaxPooling(_Pooling):
+    def call(self, inputs: Any) -> Any:
+        return ops.max_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+
+
+class _AveragePooling(_Pooling):
+    def call(self, inputs: Any) -> Any:
+        return ops.average_pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+
+
+class MaxPooling1D(_MaxPooling):
+    """The largest element of each window along time: (batch, time, channels) to (batch, time', channels).
+
+    Args:
+        pool_size: window, in steps.
+        strides: distance of the windows; None: `pool_size`.
+        padding: "valid", or "same" (then time' is ``ceil(time / strides)``).
+        data_format: "channels_last" or "channels_first".
+    """
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, kwargs)
+
+
+class MaxPooling2D(_MaxPooling):
+    """The largest element of each window of an image; arguments as in `MaxPooling1D`, for two dimensions."""
+
+    spatial = 2
+
+    def __init__(
+        self,
+        pool_size: Any = (2, 2),
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, kwargs)
+
+
+class MaxPooling3D(_MaxPooling):
+    """The largest element of each window of a volume; arguments as in `MaxPooling1D`, for three dimensions."""
+
+    spatial = 3
+
+    def __init__(
+        self,
+        pool_size: Any = (2, 2, 2),
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, kwargs)
+
+
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window along time; padding does not count. Arguments as in `MaxPooling1D`."""
+
+    def __init__(
+        self,
+        pool_size: Any,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, kwargs)
+
+
+class AveragePooling2D(_AveragePooling):
+    """The mean of each window of an image; padding does not count. Arguments as in `MaxPooling2D`."""
+
+    spatial = 2
+
+    def __init__(
+        self,
+        pool_size: Any,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, kwargs)
+
+
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of a volume; padding does not count. Arguments as in `MaxPooling3D`."""
+
+    spatial = 3
+
+    def __init__(
+        self,
+        pool_size: Any,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, kwargs)
+
+
+class _GlobalPooling(Layer):
+    """Pooling over all spatial dimensions.
+
+    Args:
+        keepdims: keep them, of size 1.
+    """
+
+    spatial = 1
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = checked_data_format(data_format)
+        self.keepdims = keepdims
+        first = 1 if self.data_format == "channels_last" else 2
+        self._axes = tuple(range(first, first + self.spatial))
+        self.input_spec = InputSpec(ndim=self.spatial + 2)
+
+    def build(self, input_shape: Any) -> None:
+        require_rank(input_shape, self.spatial + 2, f"(batch, {self.spatial} spatial, channels)")
+
+
+class GlobalAveragePooling1D(_GlobalPooling):
+    """The mean over time: (batch, time, channels) to (batch, channels). Masked steps do not count."""
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(data_format, keepdims, **kwargs)
+        self.supports_masking = True
+        self.makes_mask = False
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return ops.mean(inputs, self._axes, self.keepdims)
+        weights = ops.expand_dims(ops.cast(mask, self.compute_dtype), 3 - self._axes[0])
+        total = ops.sum(ops.multiply(inputs, weights), self._axes, self.keepdims)
+        # A sequence in which nothing counts has mean 0.
+        return ops.divide(total, ops.maximum(ops.sum(weights, self._axes, self.keepdims), 1.0))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
+
+
+class GlobalAveragePooling2D(_GlobalPooling):
+    """The mean of each channel of an image: (batch, height, width, channels) to (batch, channels)."""
+
+    spatial = 2
+
+    def call(self, inputs: Any) -> Any:
+        return ops.mean(inputs, self._axes, self.keepdims)
+
+
+class GlobalAveragePooling3D(GlobalAveragePooling2D):
+    """The mean of each channel of a volume: (batch, …, channels) to (batch, channels)."""
+
+    spatial = 3
+
+
+class GlobalMaxPooling1D(_GlobalPooling):
+    """The largest element over time: (batch, time, channels) to (batch, channels)."""
+
+    def call(self, inputs: Any) -> Any:
+        return ops.max(inputs, self._axes, self.keepdims)
+
+
+class GlobalMaxPooling2D(GlobalMaxPooling1D):
+    """The largest element of each channel of an image: (batch, height, width, channels) to (batch, channels)."""
+
+    spatial = 2
+
+
+class GlobalMaxPooling3D(GlobalMaxPooling1D):
+    """The largest element of each channel of a volume: (batch, …, channels) to (batch, channels)."""
+
+    spatial = 3
