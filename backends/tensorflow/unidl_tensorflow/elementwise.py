@@ -65,7 +65,8 @@ def absolute(x: Tensor) -> Tensor:
 
 
 def negative(x: Tensor) -> Tensor:
-    return tf.zeros_like(x) - tf.identity(x) if x.dtype in UNSIGNED else tf.negative(x)
+    # Modulo 2**bits; the optimizer of graphs makes a negation, which has no kernel, of 0 - x.
+    return tf.bitwise.invert(x) + tf.ones((), x.dtype) if x.dtype in UNSIGNED else tf.negative(x)
 
 
 def sign(x: Tensor) -> Tensor:
@@ -124,10 +125,11 @@ def floor_divide(x1: Tensor, x2: Tensor) -> Tensor:
     if x1.dtype not in FLOATS:
         return _integer_divide(x1, x2)
     # floor(x1 / x2) alone may be one too large, where the quotient was rounded up to a whole number.
-    remainder = tf.stop_gradient(mod(x1, x2))
-    whole = tf.round((x1 - remainder) / x2)
-    quotient = tf.math.floordiv(x1, x2)
-    return tf.where(tf.math.is_finite(remainder) & tf.math.is_finite(x2 + tf.zeros_like(x1)), whole, quotient)
+    x1, x2 = tf.convert_to_tensor(x1), tf.convert_to_tensor(x2, x1.dtype)
+    quotient = tf.where(tf.equal(x2, 0), x1 / x2, tf.round((x1 - mod(x1, x2)) / x2))
+    apart = tf.not_equal(x1, 0) & tf.not_equal(tf.sign(x1), tf.sign(x2))
+    beyond = tf.math.is_inf(x2) & tf.math.is_finite(x1)
+    return tf.stop_gradient(tf.where(beyond, tf.where(apart, tf.cast(-1, x1.dtype), tf.cast(0, x1.dtype)), quotient))
 
 
 _integer_divide = _wide(tf.math.floordiv, frozenset({tf.bool}))

@@ -142,7 +142,7 @@ def _keys(x: Tensor) -> Tensor:
         x = tf.cast(x, tf.float32)
     kind = tf.int64 if x.dtype is tf.float64 else tf.int32
     # IEEE numbers of one sign are ordered as their bits are; those of negative ones run backwards.
-    bits = tf.bitcast(tf.where(tf.math.is_nan(x), tf.constant(float("nan"), x.dtype), x + 0.0), kind)
+    bits = tf.bitcast(tf.where(tf.equal(x, 0), tf.zeros((), x.dtype), x), kind)
     ordered = tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, kind.max), bits)
     return tf.where(tf.math.is_nan(x), kind.max, ordered)
 
