@@ -179,5 +179,5 @@ class Symbols:
     def dtype(self, x: Symbol) -> str:
         if x.dtype is None:
             known = {n: DTYPES[self.specs[n][1]] for n in x.native.list_inputs()}
-            x.dtype = NAMES[x.native.infer_type(**known)[1][0]]
+            x.dtype = NAMES[np.dtype(x.native.infer_type(**known)[1][0])]
         return x.dtype

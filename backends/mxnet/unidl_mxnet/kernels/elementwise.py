@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl.dtypes import dtype_name
-from unidl_mxnet.kernels._common import FLOATS, cast_to
+from unidl_mxnet.kernels._common import FLOATS, broadcast, cast_to
 
 
 def _is_number(x: Any) -> bool:
@@ -145,12 +145,16 @@ def _logical(operator: str) -> Callable[..., Any]:
     return kernel
 
 
-logical_and = _logical("_npi_bitwise_and")
-logical_or = _logical("_npi_bitwise_or")
-logical_xor = _logical("_npi_bitwise_xor")
+# For bools these mean what the names say, and unlike mxnet's bitwise operators they broadcast.
+logical_and = _logical("_npi_multiply")
+logical_or = _logical("_npi_add")
+logical_xor = _logical("_npi_not_equal")
 
 
 def where(F: Any, condition: Any, x1: Any, x2: Any) -> Any:
+    shape = broadcast(F.shape(condition), broadcast(F.shape(x1), F.shape(x2)))
+    if 0 in shape:  # mxnet crashes
+        return F._npi_zeros(shape=shape, dtype=F.dtype(x1), ctx=F.context())
     return F._npi_where(cast(F, condition, "bool"), x1, x2)
 
 

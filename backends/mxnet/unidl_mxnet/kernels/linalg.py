@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from unidl_mxnet.kernels._common import cast_to, in_float32, noted, reshape_to
+from unidl_mxnet.kernels._common import broadcast, cast_to, in_float32, noted, reshape_to
 
 
 def matmul(F: Any, x1: Any, x2: Any) -> Any:
@@ -18,6 +18,13 @@ def matmul(F: Any, x1: Any, x2: Any) -> Any:
         rows = a if len(a) == 2 else (math.prod(a[:-1]), a[-1])
         product = F.dot(x1 if rows == a else reshape_to(F, x1, rows), x2)
         return product if rows == a else reshape_to(F, noted(F, product, (rows[0], b[1]), dtype), (*a[:-1], b[1]))
+    if len(a) > 1 and len(b) > 1 and a[:-2] != b[:-2]:
+        # mxnet's gradient is wrong where it broadcasts by itself.
+        batch = broadcast(a[:-2], b[:-2])
+        x1, x2 = (
+            x if s[:-2] == batch else noted(F, F._npi_broadcast_to(x, shape=(*batch, *s[-2:])), (*batch, *s[-2:]), dtype)
+            for x, s in ((x1, a), (x2, b))
+        )
     return F._npi_matmul(x1, x2)
 
 

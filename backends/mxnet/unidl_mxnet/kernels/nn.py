@@ -19,15 +19,17 @@ def sigmoid(F: Any, x: Any) -> Any:
 
 
 def leaky_relu(F: Any, x: Any, negative_slope: float = 0.2) -> Any:
+    if 0 in F.shape(x) or F.shape(x) == ():
+        return F._npi_where(F._npi_greater_scalar(x, scalar="0"), x, F._npi_multiply_scalar(x, scalar=repr(negative_slope)))
     return F.LeakyReLU(x, act_type="leaky", slope=repr(float(negative_slope)))
 
 
 def softplus(F: Any, x: Any) -> Any:
-    return F.Activation(x, act_type="softrelu")
+    return F.Activation(x, act_type="softrelu") if 0 not in F.shape(x) else F._npi_exp(x)
 
 
 def softsign(F: Any, x: Any) -> Any:
-    return F.Activation(x, act_type="softsign")
+    return F.Activation(x, act_type="softsign") if 0 not in F.shape(x) else F._npi_exp(x)
 
 
 def softmax(F: Any, x: Any, axis: Any = -1) -> Any:

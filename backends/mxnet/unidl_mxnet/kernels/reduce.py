@@ -28,6 +28,8 @@ def sum(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     dtype = F.dtype(x)
     if axis == ():
         return cast_to(F, x, _WIDE.get(dtype, dtype))
+    if 0 in F.shape(x):
+        return zeros(F, reduced(F.shape(x), axis, keepdims), _WIDE.get(dtype, dtype))
     return F._np_sum(cast_to(F, x, _WIDE.get(dtype, dtype)), axis=_axes(axis), keepdims=keepdims)
 
 
@@ -125,7 +127,7 @@ def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if not axes or 0 in shape:
         return F._npi_log(sum(F, F._npi_exp(x), axis, keepdims))
     top = F._np_max(F.BlockGrad(x), axis=axes, keepdims=True)
-    top = F._npi_where(F._npi_isfinite(top), top, F._npi_multiply_scalar(F._npi_sign(top), scalar="0.0"))
+    top = F._npi_where(F._npi_isfinite(top), top, zeros(F, (), F.dtype(x)))
     total = F._np_sum(F._npi_exp(F._npi_subtract(x, top)), axis=axes, keepdims=True)
     return reshape_to(F, F._npi_add(F._npi_log(total), top), reduced(shape, axis, keepdims))
 

@@ -165,6 +165,8 @@ def repeat(F: Any, x: Any, repeats: int, axis: int | None = None) -> Any:
 
 def flip(F: Any, x: Any, axis: Any = None) -> Any:
     axes = axes_of(axis, len(F.shape(x)))
+    if F.dtype(x) == "bool":
+        return cast_to(F, flip(F, cast_to(F, x, "int8"), axes), "bool")
     return F._npi_flip(x, axis=axes) if axes else F._np_copy(x)
 
 
@@ -221,6 +223,8 @@ def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> An
     if axis is None:
         return take(F, x, indices)
     shape, wanted, dtype = F.shape(x), F.shape(indices), F.dtype(x)
+    if dtype == "bool":
+        return cast_to(F, take_along_axis(F, cast_to(F, x, "int8"), indices, axis), "bool")
     rank = len(shape)
     axis %= rank
     n, k = shape[axis], wanted[axis]
@@ -230,7 +234,7 @@ def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> An
         indices = broadcast_to(F, indices, dims)
     if rest != shape[:axis] + shape[axis + 1 :]:
         x = broadcast_to(F, x, (*rest[:axis], n, *rest[axis:]))
-    if k == 1 and n and 0 not in rest and dtype != "bool":
+    if k == 1 and n and 0 not in rest:
         index = reshape_to(F, noted(F, indices, dims, "int32"), rest)
         return F._npx_pick(x, index, axis=axis, keepdims=True, mode="wrap")
     order = (*(i for i in range(rank) if i != axis), axis)
@@ -250,13 +254,16 @@ def one_hot(F: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None)
     result = F._npx_one_hot(cast_to(F, x, "int32"), depth=num_classes, dtype="float32" if dtype == "bool" else dtype)
     result = cast_to(F, noted(F, result, (*F.shape(x), num_classes), "float32" if dtype == "bool" else dtype), dtype)
     axis %= rank
-    return result if axis == rank - 1 else _transpose(F, result, axes=(*range(axis), rank - 1, *range(axis, rank - 1)))
+    return result if axis == rank - 1 else _transpose(F, result, (*range(axis), rank - 1, *range(axis, rank - 1)))
+
+
+_WIDER = {"bool": "int8", "float16": "float32"}  # for dtypes that mxnet cannot sort
 
 
 def sort(F: Any, x: Any, axis: int = -1) -> Any:
     dtype, shape = F.dtype(x), F.shape(x)
-    if dtype == "bool":
-        return cast_to(F, sort(F, cast_to(F, x, "int8"), axis), "bool")
+    if dtype in _WIDER:
+        return cast_to(F, sort(F, cast_to(F, x, _WIDER[dtype]), axis), dtype)
     if dtype not in FLOATS or 0 in shape:
         return F._npi_sort(x, axis=axis, is_ascend=True)
     # mxnet's order of NaNs is undefined: they are sorted as infinities and put back at the end.
@@ -277,7 +284,7 @@ def argsort(F: Any, x: Any, axis: int = -1) -> Any:
     n = shape[axis]
     if 0 in shape:
         return zeros(F, shape, "int32")
-    x = cast_to(F, x, "int8") if dtype == "bool" else x
+    x, dtype = cast_to(F, x, _WIDER.get(dtype, dtype)), _WIDER.get(dtype, dtype)
     nan = None
     if dtype in FLOATS:
         nan = F._npi_isnan(x)
@@ -301,6 +308,9 @@ def argsort(F: Any, x: Any, axis: int = -1) -> Any:
 
 def top_k(F: Any, x: Any, k: int, sorted: bool = True) -> Any:
     shape = F.shape(x)
+    if F.dtype(x) == "float16":
+        values, places = top_k(F, cast_to(F, x, "float32"), k, sorted)
+        return cast_to(F, values, "float16"), places
     if k == 0:
         return zeros(F, (*shape[:-1], 0), F.dtype(x)), zeros(F, (*shape[:-1], 0), "int32")
     return tuple(F._npx_topk(x, k=k, axis=-1, ret_typ="both", is_ascend=False, dtype="int32"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from unidl_mxnet.kernels._common import FLOATS, cast_to, in_float32, noted
+from unidl.backend.attributes import geometry, same_padding, sized, transpose_padding
+
+from unidl_mxnet.kernels._common import FLOATS, cast_to, in_float32, noted, reshape_to
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import getitem, pad
 
@@ -33,8 +36,6 @@ def _kernel_first(F: Any, kernel: Any) -> Any:
 
 def _padded(F: Any, x: Any, window: tuple[int, ...], g: Any, value: float = 0.0) -> tuple[Any, tuple[int, ...]]:
     """Channels-first `x` and the padding left for the kernel itself, which is symmetric."""
-    from unidl.ops.windows import same_padding
-
     n = len(window)
     if g.padding == "valid":
         return x, (0,) * n
@@ -45,10 +46,13 @@ def _padded(F: Any, x: Any, window: tuple[int, ...], g: Any, value: float = 0.0)
     return pad(F, x, [(0, 0), (0, 0), *pairs], "constant", value), (0,) * n
 
 
-def _geometry(x: Any, F: Any, strides: Any, padding: str, dilation: Any, data_format: str | None) -> Any:
-    from unidl.ops.windows import geometry
-
+def _geometry(F: Any, x: Any, strides: Any, padding: str, dilation: Any, data_format: str | None) -> Any:
     return geometry(len(F.shape(x)) - 2, strides, padding, dilation, data_format)
+
+
+def _output(size: int, window: int, stride: int, dilation: int, padding: str) -> int:
+    """The size of the output along one dimension."""
+    return -(-size // stride) if padding == "same" else (size - (window - 1) * dilation - 1) // stride + 1
 
 
 def _convolve(F: Any, inputs: Any, kernel: Any, bias: Any, g: Any, groups: int) -> Any:
@@ -56,9 +60,7 @@ def _convolve(F: Any, inputs: Any, kernel: Any, bias: Any, g: Any, groups: int) 
     shape, filters = F.shape(inputs), F.shape(kernel)[0]
     window = F.shape(kernel)[2:]
     if 0 in shape:
-        from unidl.ops.windows import window_output
-
-        sizes = [window_output(*p, g.padding) for p in zip(shape[2:], window, g.strides, g.dilation, strict=True)]
+        sizes = [_output(*p, g.padding) for p in zip(shape[2:], window, g.strides, g.dilation, strict=True)]
         return zeros(F, (shape[0], filters, *sizes), F.dtype(inputs))
     x, padding = _padded(F, inputs, window, g)
     tensors = (x, kernel) if bias is None else (x, kernel, bias)
@@ -88,7 +90,7 @@ def conv_bias(
         rest = (strides, padding, data_format, dilation_rate)
         tensors = (inputs, kernel) if bias is None else (inputs, kernel, bias)
         return in_float32(F, lambda x, k, *b: conv_bias(F, x, k, b[0] if b else None, *rest), *tensors)
-    g = _geometry(inputs, F, strides, padding, dilation_rate, data_format)
+    g = _geometry(F, inputs, strides, padding, dilation_rate, data_format)
     groups = F.shape(inputs)[g.channel] // F.shape(kernel)[-2]
     return _conv(F, inputs, _kernel_first(F, kernel), bias, g, groups)
 
@@ -100,7 +102,7 @@ def depthwise_conv(
     if F.dtype(inputs) not in ("float32", "float64"):
         rest = (strides, padding, data_format, dilation_rate)
         return in_float32(F, lambda x, k: depthwise_conv(F, x, k, *rest), inputs, kernel)
-    g = _geometry(inputs, F, strides, padding, dilation_rate, data_format)
+    g = _geometry(F, inputs, strides, padding, dilation_rate, data_format)
     *window, channels, multiplier = F.shape(kernel)
     n = len(window)
     filters = F._np_transpose(kernel, axes=(n, n + 1, *range(n)))
@@ -113,14 +115,12 @@ def conv_transpose(
     F: Any, inputs: Any, kernel: Any, strides: Any = 1, padding: str = "valid", output_padding: Any = None,
     data_format: str | None = None, dilation_rate: Any = 1,
 ) -> Any:  # fmt: skip
-    from unidl.ops.windows import sized, transpose_padding
-
     if F.dtype(inputs) not in ("float32", "float64"):
         rest = (strides, padding, output_padding, data_format, dilation_rate)
         return in_float32(F, lambda x, k: conv_transpose(F, x, k, *rest), inputs, kernel)
     *window, filters, _ = F.shape(kernel)
     n, rank = len(window), len(F.shape(inputs))
-    g = _geometry(inputs, F, 1, padding, dilation_rate, data_format)
+    g = _geometry(F, inputs, 1, padding, dilation_rate, data_format)
     steps = sized(strides, n, "strides")
     extra = output_padding if isinstance(output_padding, (tuple, list)) else (output_padding,) * n
     cuts = [
@@ -134,11 +134,7 @@ def conv_transpose(
     if 0 in F.shape(x):
         result = zeros(F, (batch, filters, *(f - a - b for f, (a, b) in zip(full, cuts, strict=True))), dtype)
         return _last(F, result, rank, g.channels_last)
-    result = F.Deconvolution(
-        x, _kernel_first(F, kernel), kernel=tuple(window), stride=steps, dilate=g.dilation, pad=(0,) * n,
-        num_filter=filters, no_bias=True,
-    )  # fmt: skip
-    noted(F, result, (batch, filters, *full), dtype)
+    result = _deconvolve(F, x, kernel, full, steps, g.dilation)
     if any(b < 0 for _, b in cuts):
         result = pad(F, result, [(0, 0), (0, 0), *((0, max(-b, 0)) for _, b in cuts)])
         full = [f + max(-b, 0) for f, (_, b) in zip(full, cuts, strict=True)]
@@ -149,29 +145,84 @@ def conv_transpose(
     return _last(F, result, rank, g.channels_last)
 
 
-def _pool(F: Any, kind: str, inputs: Any, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Any:
-    from unidl.ops.windows import same_padding, sized, window_output
+def _deconvolve(F: Any, x: Any, kernel: Any, full: list[int], strides: Any, dilation: Any) -> Any:
+    """The uncropped transposed convolution of channels-first `x`, as one convolution.
 
+    Output place ``q * stride + p`` sums ``x[q - j] * kernel[j * stride + p]`` over j. So the phases p
+    are output channels of a convolution of stride 1, which are then interleaved.
+    (mxnet's own `Deconvolution` computes wrong gradients, or corrupts memory, unless its kernel is
+    a variable itself, and has no dilation in three dimensions.)
+    """
+    *window, filters, channels = F.shape(kernel)
+    n, dtype = len(window), F.dtype(x)
+    for axis, d in enumerate(dilation):
+        if d > 1:
+            kernel = _spread(F, kernel, axis, d)
+    counts = [-(-((w - 1) * d + 1) // s) for w, d, s in zip(window, dilation, strides, strict=True)]
+    reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
+    rest = [(0, m * s - r) for m, s, r in zip(counts, strides, reach, strict=True)]
+    if any(after for _, after in rest):
+        kernel = pad(F, kernel, [*rest, (0, 0), (0, 0)])
+    kernel = F._np_transpose(kernel, axes=(n, n + 1, *range(n)))
+    outer, inner = filters, 1
+    for i, (m, s) in enumerate(zip(counts, strides, strict=True)):  # one axis at a time: mxnet transposes up to 6
+        after = math.prod(a * b for a, b in zip(counts[i + 1 :], strides[i + 1 :], strict=True))
+        kernel = F._npi_flip(F._np_reshape(kernel, newshape=(outer, channels, inner, m, s, after)), axis=(3,))
+        kernel = F._np_transpose(kernel, axes=(0, 4, 1, 2, 3, 5))
+        outer, inner = outer * s, inner * m
+    kernel = F._np_reshape(kernel, newshape=(outer, channels, *counts))
+    result = F.Convolution(
+        x, kernel, kernel=tuple(counts), stride=(1,) * n, pad=tuple(m - 1 for m in counts), num_filter=outer,
+        no_bias=True,
+    )  # fmt: skip
+    batch, _, *sizes = F.shape(x)
+    wide = [z + m - 1 for z, m in zip(sizes, counts, strict=True)]
+    after = 1
+    for i in reversed(range(n)):
+        q, s = wide[i], strides[i]
+        outer //= s
+        result = F._np_reshape(result, newshape=(batch, outer, s, math.prod(wide[:i]), q, after))
+        result = F._np_transpose(result, axes=(0, 1, 3, 4, 2, 5))
+        after *= q * s
+    grown = [q * s for q, s in zip(wide, strides, strict=True)]
+    result = F._np_reshape(result, newshape=(batch, filters, *grown))
+    noted(F, result, (batch, filters, *grown), dtype)
+    return getitem(F, result, (slice(None), slice(None), *(slice(0, f) for f in full)))
+
+
+def _spread(F: Any, kernel: Any, axis: int, dilation: int) -> Any:
+    """`kernel` with zeros between its elements along `axis`."""
+    shape, dtype = F.shape(kernel), F.dtype(kernel)
+    apart = (*shape[: axis + 1], 1, *shape[axis + 1 :])
+    kernel = reshape_to(F, kernel, apart)
+    kernel = pad(F, kernel, [(0, dilation - 1 if i == axis + 1 else 0) for i in range(len(apart))])
+    noted(F, kernel, (*shape[: axis + 1], dilation, *shape[axis + 1 :]), dtype)
+    kernel = reshape_to(F, kernel, (*shape[:axis], shape[axis] * dilation, *shape[axis + 1 :]))
+    return getitem(F, kernel, (*(slice(None),) * axis, slice(0, (shape[axis] - 1) * dilation + 1)))
+
+
+def _pool(F: Any, kind: str, inputs: Any, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Any:
     dtype = F.dtype(inputs)
     if dtype not in FLOATS:
         wide = cast_to(F, inputs, "float64")
         return cast_to(F, _pool(F, kind, wide, pool_size, strides, padding, data_format), dtype)
-    g = _geometry(inputs, F, pool_size if strides is None else strides, padding, 1, data_format)
+    g = _geometry(F, inputs, pool_size if strides is None else strides, padding, 1, data_format)
     window = sized(pool_size, len(g.strides), "pool_size")
     x = _first(F, inputs, g.channels_last)
     shape = F.shape(x)
     if 0 in shape:
-        sizes = [window_output(z, w, s, 1, g.padding) for z, w, s in zip(shape[2:], window, g.strides, strict=True)]
+        sizes = [_output(z, w, s, 1, g.padding) for z, w, s in zip(shape[2:], window, g.strides, strict=True)]
         return _last(F, zeros(F, (*shape[:2], *sizes), dtype), len(shape), g.channels_last)
     pairs = [(0, 0)] * len(window)
     if g.padding == "same":
         pairs = [same_padding(*p) for p in zip(shape[2:], window, g.strides, strict=True)]
     convention = "valid"
     if any(a != b for a, b in pairs):
-        # One more at the end: rounding the number of windows up gives it, unless the stride is 1.
+        # One more at the end: rounding the number of windows up usually gives it.
         convention = "full"
-        if any(s == 1 for s in g.strides):
-            return _last(F, _pool_odd(F, kind, x, window, g, pairs), len(shape), g.channels_last)
+        for z, w, s, (a, _) in zip(shape[2:], window, g.strides, pairs, strict=True):
+            if -(-(z + 2 * a - w) // s) + 1 != -(-z // s):
+                return _last(F, _pool_odd(F, kind, x, window, g, pairs), len(shape), g.channels_last)
     result = F.Pooling(
         x, kernel=window, stride=g.strides, pad=tuple(a for a, _ in pairs), pool_type=kind,
         pooling_convention=convention, count_include_pad=False,
