@@ -20,6 +20,7 @@ from unidl.training.data._convert import (
     batch_dtype,
     check_lengths,
     is_lazy,
+    is_native,
     packer,
     to_native,
     weight_native,
@@ -127,14 +128,14 @@ class ArrayAdapter(Adapter):
 
     @staticmethod
     def _picked(array: Any, picked: np.ndarray, rising: np.ndarray, back: np.ndarray) -> Any:
-        if active.is_tensor(array):
+        if is_native(array):
             return active.table["take"](array, active.to_tensor(picked), 0)
         return to_native(np.asarray(array[rising])[back])
 
 
 def _bytes(array: Any) -> float:
     """Memory of an array in the dtype that the engine gets."""
-    if active.is_tensor(array):
+    if is_native(array):
         shape, dtype = active.shape(array), active.dtype(array)
     else:
         shape, dtype = array.shape, batch_dtype(array.dtype)

@@ -58,6 +58,11 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, (numbers.Number, np.generic, str, bytes))
 
 
+def is_native(value: Any) -> bool:
+    """Whether `value` is a tensor of the engine. NumPy arrays count as host data, on the NumPy backend too."""
+    return not isinstance(value, np.ndarray) and active.is_tensor(value)
+
+
 def is_lazy(value: Any) -> bool:
     """Whether `value` is an array in a file, of which parts are read by indexing (h5py, zarr)."""
     return type(value).__module__.partition(".")[0] in ("h5py", "zarr") and hasattr(value, "shape")
@@ -67,18 +72,18 @@ def array_of(value: Any, name: str) -> Any:
     """One leaf, see `arrays_of`."""
     if isinstance(value, SymbolicTensor):
         raise TypeError(f"`{name}` is a symbolic tensor, which has no values: give arrays to train on, not Input().")
-    if active.is_tensor(value):
+    if is_native(value):
         if active.dtype(value) == "float64" != floatx():
             value = active.cast(value, floatx())
     elif not isinstance(value, np.ndarray) and not is_lazy(value):
         value = _host(value, name)
-    shape = active.shape(value) if active.is_tensor(value) else value.shape
+    shape = active.shape(value) if is_native(value) else value.shape
     if len(shape) == 0:
         raise ValueError(
             f"`{name}` is a single number, not an array: its first dimension must count the samples. "
             "Wrap it, e.g. np.array([value])."
         )
-    if not active.is_tensor(value) and value.dtype.kind not in "biufc" and value.dtype.name != "bfloat16":
+    if not is_native(value) and value.dtype.kind not in "biufc" and value.dtype.name != "bfloat16":
         raise ValueError(
             f"`{name}` has NumPy dtype {value.dtype}, which no tensor can have: tensors hold numbers and bools. "
             "Encode strings as integers (e.g. np.unique(…, return_inverse=True)), objects by .astype('float32')."
@@ -123,7 +128,7 @@ def batch_dtype(dtype: Any) -> str:
 
 def to_native(array: Any) -> Any:
     """A leaf as a native tensor."""
-    if active.is_tensor(array):
+    if is_native(array):
         return active.to_tensor(array)
     array = np.asarray(array)
     name = batch_dtype(array.dtype)
@@ -134,7 +139,7 @@ def to_native(array: Any) -> Any:
 
 def length(array: Any) -> int:
     """Number of samples of a leaf."""
-    return int((active.shape(array) if active.is_tensor(array) else array.shape)[0] or 0)
+    return int((active.shape(array) if is_native(array) else array.shape)[0] or 0)
 
 
 def check_lengths(x: Any, y: Any, sample_weight: Any) -> int:
