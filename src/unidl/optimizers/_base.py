@@ -360,7 +360,7 @@ class Optimizer(Configurable):
             return None
         view = _View(self, variables)
         view.decoupled_decay = decay if name == "adamw" else 0.0
-        return active.optimizer_kernel(name, view, variables)
+        return active.optimizer_kernel(name, view, variables)  # type: ignore[return-value]
 
     def _plain(self, variables: list[Any]) -> Apply:
         """The update by `update_step`."""
