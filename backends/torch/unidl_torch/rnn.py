@@ -101,6 +101,8 @@ class _Fused:
         self.has_biases = has_biases
 
     def __call__(self, x: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
+        if x.shape[2] != self.weights[0].shape[1]:  # the fused CPU kernels do not check, and read what they find
+            raise RuntimeError(f"input of {x.shape[2]} features, kernel for {self.weights[0].shape[1]}")
         if x.shape[1] == 0:
             return x.new_zeros(x.shape[0], 0, self.weights[1].shape[1]), state
         if lengths is None:

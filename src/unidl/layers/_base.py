@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +41,7 @@ class InputSpec(NamedTuple):
     ndim: int | None = None
     max_ndim: int | None = None
     min_ndim: int | None = None
-    axes: dict[int, int | None] | None = None
+    axes: Mapping[int, int | None] | None = None
 
     def problem(self, shape: tuple[int | None, ...]) -> str:
         """What is wrong with an input of `shape`; empty if nothing is."""
@@ -402,8 +402,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
                     training = state.training
                     return self.call(x, training=self._default_training() if training is None else training)
                 except OpError as error:
-                    self._check_input({"": SymbolicTensor(active.shape(x), active.dtype(x))})
-                    raise self._located(error) from error.__cause__
+                    raise self._complaint(error, x) from error.__cause__
         return self._invoke(args, kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -434,7 +433,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
         try:
             return self._run(spec, bound)
         except OpError as error:
-            raise self._located(error) from error.__cause__
+            raise self._complaint(error, spec.first(bound)) from error.__cause__
 
     def _run(self, spec: CallSpec, bound: dict[str, Any]) -> Any:
         """Call with `training` and masks filled in; losses and the output's mask are noted."""
@@ -507,6 +506,15 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
                     "Reshape the input, or make a new layer for it."
                 )
             )
+
+    def _complaint(self, error: OpError, value: Any) -> OpError:
+        """What to raise for `error` in an eager call on `value`: that the input does not fit, if so."""
+        if type(value) in _TYPES:
+            try:
+                self._check_input({"": SymbolicTensor(active.shape(value), active.dtype(value))})
+            except OpError as better:
+                return better
+        return self._located(error)
 
     def _located(self, error: OpError) -> OpError:
         """`error` with this layer's path, if it names no layer yet."""

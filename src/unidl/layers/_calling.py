@@ -180,8 +180,8 @@ def run_in_trace(layer: Any, spec: CallSpec, bound: dict[str, Any]) -> Any:
     try:
         with trace.inside(layer, layer.name):
             return layer._run(spec, bound)
-    except OpError:
-        raise
+    except OpError as error:
+        raise layer._located(error) from error.__cause__
     except Exception as error:
         if isinstance(error, NotImplementedError):
             raise

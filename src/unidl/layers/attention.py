@@ -143,7 +143,9 @@ class MultiHeadAttention(Layer):
             bias_constraint=bias_constraint,
         )
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(  # type: ignore[override]
+        self, query_shape: Any, value_shape: Any, key_shape: Any = None
+    ) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         for shape in (query_shape, value_shape, key_shape):
             require_rank(shape, 3, "(batch, time, features)")

@@ -80,7 +80,8 @@ class _Convolution(Layer):
 def _checked_filters(layer: Any, filters: Any, groups: Any = 1) -> None:
     if not isinstance(filters, int) or filters <= 0 or not isinstance(groups, int) or groups <= 0 or filters % groups:
         raise ValueError(
-            f"{type(layer).__name__}: `filters` must be a positive int that `groups` divides, not {filters!r} and {groups!r}."
+            f"{type(layer).__name__}: `filters` must be a positive int that `groups` divides, "
+            f"not {filters!r} and {groups!r}."
         )
 
 

@@ -148,7 +148,7 @@ class Embedding(Layer):
             name="embeddings",
         )
         if self._start is not None:
-            self.set_weights(self._start if isinstance(self._start, (list, tuple)) else [self._start])
+            self.set_weights(list(self._start) if isinstance(self._start, (list, tuple)) else [self._start])
             self._start = None
 
     def call(self, inputs: Any) -> Any:

@@ -63,9 +63,10 @@ class _Depthwise(_Convolution):
 
 
 class DepthwiseConv1D(_Depthwise):
-    """Convolution of each channel along time by itself: (batch, time, channels) to (batch, time', channels * depth_multiplier).
+    """Convolution of each channel along time by itself, with `depth_multiplier` filters for each.
 
-    Arguments as in `Conv1D`; `depth_multiplier` filters for each channel.
+    (batch, time, channels) to (batch, time', channels * depth_multiplier).
+    Arguments as in `Conv1D`.
 
     Weights: kernel (kernel_size, channels, depth_multiplier), bias (channels * depth_multiplier,).
     """
@@ -208,6 +209,7 @@ class SeparableConv2D(_Separable):
     ) -> None:
         super().__init__(
             filters, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, activation, use_bias,
-            depthwise_initializer, pointwise_initializer, bias_initializer, depthwise_regularizer, pointwise_regularizer,
-            bias_regularizer, activity_regularizer, depthwise_constraint, pointwise_constraint, bias_constraint, **kwargs,
+            depthwise_initializer, pointwise_initializer, bias_initializer, depthwise_regularizer,
+            pointwise_regularizer, bias_regularizer, activity_regularizer, depthwise_constraint, pointwise_constraint,
+            bias_constraint, **kwargs,
         )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 from unidl import ops
 from unidl.backend.attributes import require
 from unidl.layers._base import Layer
+from unidl.ops._declare import axis_index
 
 
 class Merge(Layer):
@@ -26,7 +27,7 @@ class Merge(Layer):
         several = isinstance(input_shape, list) and all(isinstance(s, (tuple, list)) for s in input_shape)
         require(
             several and len(input_shape) >= self.least,
-            f"takes a list of {'two' if self.least == 2 else 'at least one'} tensors, but an input of shape {input_shape} came.",
+            f"takes a list of at least {self.least} tensors, but an input of shape {input_shape} came.",
         )
 
     def call(self, inputs: Any) -> Any:
@@ -169,10 +170,7 @@ class Dot(Layer):
             f"takes a list of two tensors, but an input of shape {input_shape} came.",
         )
         for shape, axis in zip(input_shape, self._pair, strict=True):
-            require(
-                1 <= axis % len(shape) if -len(shape) <= axis < len(shape) else False,
-                f"axis {axis} is not in shape {shape}.",
-            )
+            require(axis_index(axis, len(shape), "axes") > 0, f"axis {axis} of {shape} is the batch, which stays.")
         sizes = [s[a] for s, a in zip(input_shape, self._pair, strict=True)]
         require(
             None in sizes or sizes[0] == sizes[1],

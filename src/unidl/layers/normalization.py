@@ -47,11 +47,11 @@ class _Normalization(Layer):
 
 
 class BatchNormalization(_Normalization):
-    """Mean 0 and variance 1 of each feature over the batch, times `gamma` plus `beta` (Ioffe & Szegedy, arXiv:1502.03167).
+    """Mean 0 and variance 1 of each feature over the batch, times `gamma` plus `beta`.
 
-    In training (while the layer is trainable) with the batch's own moments, which also move the
-    averages ``moving = moving * momentum + batch * (1 - momentum)``; otherwise with those averages.
-    Masked elements do not count towards the moments.
+    (Ioffe & Szegedy, arXiv:1502.03167.) In training, while the layer is trainable, with the batch's
+    own moments, which also move the averages ``moving = moving * momentum + batch * (1 - momentum)``;
+    otherwise with those averages. Masked elements do not count towards the moments.
 
     Args:
         axis: the features' axis.

@@ -110,7 +110,7 @@ class Recurrent(Layer):
         if self.stateful:
             require(
                 sequences_shape[0] is not None,
-                "keeps its state from batch to batch and so needs a fixed batch size: Input(batch_shape=(batch, time, features)).",
+                "is stateful and so needs a fixed batch size: Input(batch_shape=(batch, time, features)).",
             )
             self.states = [
                 self.add_weight((sequences_shape[0], self.units), "zeros", trainable=False, name=f"state_{i}")

@@ -172,7 +172,7 @@ class _Cropping(_Spatial):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
-        sizes = [d for d in (input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:])]
+        sizes = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
         require(
             all(d is None or d > sum(c) for d, c in zip(sizes, self.cropping, strict=True)),
             f"crops {self.cropping}, which leaves nothing of an input of shape {tuple(input_shape)}.",

@@ -50,7 +50,8 @@ class _ConvTranspose(_Convolution):
                 o >= s for o, s in zip(self.output_padding, self.strides, strict=True)
             ):
                 raise ValueError(
-                    f"{type(self).__name__}: `output_padding` {output_padding!r} must be {n} ints, each below its stride {self.strides}."
+                    f"{type(self).__name__}: `output_padding` {output_padding!r} must be {n} ints, "
+                    f"each below its stride {self.strides}."
                 )
 
     def build(self, input_shape: Any) -> None:

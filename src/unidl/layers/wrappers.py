@@ -13,7 +13,10 @@ from unidl.layers.recurrent import Recurrent
 
 
 def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Any:
-    """The layer that ``{"class_name": …, "config": …}`` describes; only unidl's layers and `custom_objects` are built."""
+    """The layer that ``{"class_name": …, "config": …}`` describes.
+
+    Only unidl's layers and `custom_objects` are ever built.
+    """
     from unidl import layers
 
     if isinstance(config, Layer):
@@ -55,7 +58,7 @@ class TimeDistributed(Wrapper):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         require(
             len(input_shape) >= 3, f"takes inputs (batch, time, …), but an input of shape {tuple(input_shape)} came."
         )

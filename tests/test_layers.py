@@ -1,0 +1,390 @@
+"""What holds for every layer of `layer_cases`: shapes, replay, configuration, graphs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from layer_cases import BY_NAME, CASES, OTHER_SIZES, SIZES, Case, data, dims, dtype, make, structure, weight_value
+
+import unidl
+from unidl import layers, ops, tree
+from unidl.backend import active
+from unidl.graph.inspect import run_nodes
+from unidl.graph.symbolic import SymbolicTensor, TensorSpec
+from unidl.graph.trace import trace
+
+every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def host(value: Any) -> list[np.ndarray]:
+    return [active.to_numpy(v) for v in tree.flatten(value)]
+
+
+def native(value: Any) -> Any:
+    return tree.map_structure(ops.convert_to_tensor, value)
+
+
+def built(case: Case, sizes: dict[str, int] | None = None) -> tuple[Any, Any, dict[str, Any]]:
+    """The layer with known weights, and native tensors for its call."""
+    layer = make(case, layers)
+    inputs, tensors = (native(v) for v in data(case, sizes))
+    layer(inputs, **tensors, **case.flags)
+    set_weights(layer, case)
+    return layer, inputs, tensors
+
+
+def set_weights(layer: Any, case: Case) -> None:
+    layer.set_weights(
+        [weight_value(v.name, tuple(active.shape(v)), f"{case.name}{i}") for i, v in enumerate(layer.weights)]
+    )
+
+
+def functional(case: Case, layer: Any) -> Any:
+    """A model of the layer alone, every size unknown that may be."""
+
+    def symbol(shape: str) -> Any:
+        return layers.Input(batch_shape=dims(shape, None), dtype=dtype(shape))
+
+    inputs, tensors = structure(case.inputs, symbol), structure(case.tensors, symbol)
+    return unidl.Model([*tree.flatten(inputs), *tree.flatten(tensors)], layer(inputs, **tensors, **case.flags))
+
+
+def agrees(symbolic: Any, actual: Any) -> bool:
+    """Whether a shape with unknown dimensions describes an actual one."""
+    return len(symbolic) == len(actual) and all(s in (None, a) for s, a in zip(symbolic, actual, strict=True))
+
+
+@every
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+def test_replay_gives_what_the_eager_call_gives(case: Case, training: bool) -> None:
+    layer, inputs, tensors = built(case)
+    start = layer.get_weights()
+    eager = layer(inputs, **tensors, **case.flags, training=training)
+    moved = layer.get_weights()
+    layer.set_weights(start)
+    model = functional(case, layer)
+    replayed = model([*tree.flatten(inputs), *tree.flatten(tensors)], training=training)
+    assert len(host(eager)) == len(host(replayed))
+    for a, b in zip(host(eager), host(replayed), strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        if not (case.random and training):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=case.tolerance)
+    for a, b in zip(moved, layer.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@every
+def test_symbolic_shapes_and_dtypes_are_the_actual_ones(case: Case) -> None:
+    layer, inputs, tensors = built(case)
+    actual = [(a.shape, a.dtype.name) for a in host(layer(inputs, **tensors, **case.flags))]
+
+    def symbol(array: Any) -> SymbolicTensor:
+        return SymbolicTensor(tuple(active.shape(array)), active.dtype(array))
+
+    known = layer.compute_output_spec(
+        tree.map_structure(symbol, inputs), **{k: tree.map_structure(symbol, v) for k, v in tensors.items()}, **case.flags
+    )
+    assert [(s.shape, s.dtype) for s in tree.flatten(known)] == actual
+    model = functional(case, layer)
+    for symbolic, (shape, kind) in zip(model.outputs, actual, strict=True):
+        assert agrees(symbolic.shape, shape), f"{symbolic.shape} against {shape}"
+        assert symbolic.dtype == kind
+
+
+@every
+def test_one_model_serves_every_batch_size_and_length(case: Case) -> None:
+    layer, *_ = built(case)
+    model = functional(case, layer)
+    for sizes in (SIZES, OTHER_SIZES):
+        inputs, tensors = (native(v) for v in data(case, sizes))
+        eager = host(layer(inputs, **tensors, **case.flags))
+        replayed = host(model([*tree.flatten(inputs), *tree.flatten(tensors)]))
+        for symbolic, a, b in zip(model.outputs, eager, replayed, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=case.tolerance)
+            assert agrees(symbolic.shape, a.shape)
+
+
+@every
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+def test_each_node_of_the_graph_has_the_shape_it_says(case: Case, training: bool) -> None:
+    layer, inputs, tensors = built(case)
+    flat = [*tree.flatten(inputs), *tree.flatten(tensors)]
+    model = functional(case, layer)
+    specs = [TensorSpec((None, *active.shape(v)[1:]), active.dtype(v)) for v in flat]
+    graph = trace(lambda *values: model(list(values), training=training), tuple(specs), owner=model)
+    for node, values in run_nodes(graph, active, flat):
+        assert len(values) == len(node.outputs)
+        for symbolic, value in zip(node.outputs, values, strict=True):
+            assert agrees(symbolic.shape, active.shape(value)), f"{node}: {symbolic.shape}, {active.shape(value)}"
+            assert symbolic.dtype == active.dtype(value), f"{node}: {symbolic.dtype}, {active.dtype(value)}"
+
+
+@every
+def test_a_configuration_makes_an_equal_layer(case: Case) -> None:
+    layer, inputs, tensors = built(case)
+    config = layer.get_config()
+    again = type(layer).from_config(json.loads(json.dumps(config)))
+    assert again.name == layer.name
+    assert json.dumps(again.get_config()) == json.dumps(config)
+    expected = host(layer(inputs, **tensors, **case.flags))
+    again(inputs, **tensors, **case.flags)
+    assert [(v.name, active.shape(v), v.trainable) for v in again.weights] == [
+        (v.name, active.shape(v), v.trainable) for v in layer.weights
+    ]
+    again.set_weights(layer.get_weights())
+    for a, b in zip(expected, host(again(inputs, **tensors, **case.flags)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_every_layer_class_is_in_the_table() -> None:
+    abstract = {"Layer", "InputLayer", "Wrapper", "Lambda"}
+    classes = {
+        value.__name__
+        for name in layers.__all__
+        if isinstance(value := getattr(layers, name), type) and issubclass(value, layers.Layer)
+    }
+    assert classes - abstract == {case.layer for case in CASES}
+
+
+# -- what single layers do -------------------------------------------------------------------------
+
+
+def ones(*shape: int) -> Any:
+    return ops.ones(shape)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
+    out = host(layers.Dropout(0.25, seed=3)(ones(100, 200), training=True))[0]
+    assert set(np.unique(out)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert abs(out.mean() - 1) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "axes"),
+    [
+        (layers.SpatialDropout1D, (8, 5, 16), (1,)),
+        (layers.SpatialDropout2D, (8, 5, 4, 16), (1, 2)),
+        (layers.SpatialDropout3D, (4, 3, 4, 2, 16), (1, 2, 3)),
+    ],
+)
+def test_spatial_dropout_drops_whole_channels(layer: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    out = host(layer(0.5)(ones(*shape), training=True))[0]
+    assert (out.min(axes) == out.max(axes)).all()
+    assert set(np.unique(out)) == {np.float32(0), np.float32(2)}
+
+
+def test_noise_has_the_asked_spread() -> None:
+    noisy = host(layers.GaussianNoise(0.5)(ops.zeros((100, 200)), training=True))[0]
+    assert abs(noisy.mean()) < 0.02 and abs(noisy.std() - 0.5) < 0.02
+    scaled = host(layers.GaussianDropout(0.5)(ones(100, 200), training=True))[0]
+    assert abs(scaled.mean() - 1) < 0.05 and abs(scaled.std() - 1) < 0.05
+
+
+def test_each_run_of_a_recorded_dropout_draws_anew() -> None:
+    x = layers.Input((50,))
+    model = unidl.Model(x, layers.Dropout(0.5)(x))
+    first, second = host(model(ones(20, 50), training=True)), host(model(ones(20, 50), training=True))
+    assert (first[0] != second[0]).any()
+    np.testing.assert_array_equal(host(model(ones(20, 50)))[0], 1)
+
+
+def test_input_dropout_of_a_recurrent_layer_is_the_same_at_every_step() -> None:
+    layer = layers.SimpleRNN(3, activation=None, dropout=0.5, recurrent_initializer="zeros", return_sequences=True)
+    out = host(layer(ones(4, 6, 8), training=True))[0]
+    np.testing.assert_allclose(out, np.repeat(out[:, :1], 6, 1), rtol=1e-5)
+
+
+def test_batch_normalization_moves_its_averages_only_in_training_and_while_trainable() -> None:
+    layer = layers.BatchNormalization(momentum=0.9)
+    x = np.random.default_rng(0).normal(3, 2, (64, 4)).astype("float32")
+    layer(x)
+    np.testing.assert_array_equal(host(layer.moving_mean)[0], 0)
+    layer(x, training=True)
+    np.testing.assert_allclose(host(layer.moving_mean)[0], 0.1 * x.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(host(layer.moving_variance)[0], 0.9 + 0.1 * x.var(0), rtol=1e-4)
+    layer.trainable = False
+    before = host(layer.moving_mean)[0].copy()
+    out = host(layer(x, training=True))[0]
+    np.testing.assert_array_equal(host(layer.moving_mean)[0], before)
+    np.testing.assert_array_equal(out, host(layer(x))[0])
+
+
+def test_frozen_batch_normalization_is_seen_by_a_recorded_model() -> None:
+    x = layers.Input((4,))
+    layer = layers.BatchNormalization()
+    model = unidl.Model(x, layer(x))
+    data = np.random.default_rng(0).normal(3, 2, (16, 4)).astype("float32")
+    model(data, training=True)
+    moved = host(layer.moving_mean)[0].copy()
+    assert (moved != 0).all()
+    layer.trainable = False
+    model(data, training=True)
+    np.testing.assert_array_equal(host(layer.moving_mean)[0], moved)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize("recorded", [False, True], ids=["eager", "recorded"])
+def test_a_stateful_layer_continues_where_it_ended(kind: str, recorded: bool) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 6, 3)).astype("float32")
+    whole = getattr(layers, kind)(4)
+    expected = host(whole(x))[0]
+    layer = getattr(layers, kind)(4, stateful=True)
+    call: Any = layer
+    if recorded:
+        symbol = layers.Input(batch_shape=(2, 3, 3))
+        call = unidl.Model(symbol, layer(symbol))
+    else:
+        layer.build((2, 3, 3))
+    layer.set_weights([*whole.get_weights(), *[host(s)[0] for s in layer.states]])
+    call(x[:, :3])
+    np.testing.assert_allclose(host(call(x[:, 3:]))[0], expected, rtol=1e-4, atol=1e-5)
+    layer.reset_states()
+    call(x[:, :3])
+    np.testing.assert_allclose(host(call(x[:, 3:]))[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_stateful_layer_needs_a_batch_size() -> None:
+    with pytest.raises(ValueError, match=r"stateful.*batch_shape"):
+        layers.LSTM(3, stateful=True)(layers.Input((5, 4)))
+
+
+def test_lstm_starts_with_forget_biases_of_one() -> None:
+    layer = layers.LSTM(3)
+    layer.build((None, None, 4))
+    np.testing.assert_array_equal(host(layer.bias)[0], [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+
+
+def test_an_embedding_masks_what_follows_and_the_result_does_not_depend_on_padding() -> None:
+    tokens = np.array([[3, 1, 2, 0, 0], [4, 4, 0, 0, 0]], "int32")
+    symbol = layers.Input((None,), dtype="int32")
+    embedded = layers.Embedding(6, 4, mask_zero=True)(symbol)
+    assert embedded.mask.shape == (None, None)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(embedded)
+    x = layers.Dropout(0.2)(x)
+    assert x.mask is not None
+    out = layers.GlobalAveragePooling1D()(x)
+    assert out.mask is None
+    model = unidl.Model(symbol, out)
+    short, long = host(model(tokens))[0], host(model(np.pad(tokens, ((0, 0), (0, 4)))))[0]
+    np.testing.assert_allclose(short, long, rtol=1e-4, atol=1e-5)
+
+
+def test_eager_masks_reach_later_layers_as_recorded_ones_do() -> None:
+    tokens = np.array([[3, 1, 2, 0, 0], [4, 4, 0, 0, 0]], "int32")
+    stack = [layers.Embedding(6, 4, mask_zero=True), layers.Dense(4), layers.GRU(3)]
+    model = unidl.Sequential([layers.Input((5,), dtype="int32"), *stack])
+    replayed = host(model(tokens))[0]
+    x: Any = tokens
+    for layer in stack:
+        x = layer(x)
+    np.testing.assert_allclose(host(x)[0], replayed, rtol=1e-5, atol=1e-6)
+    shorter = tokens[:, :3]
+    y: Any = shorter
+    for layer in stack:
+        y = layer(y)
+    np.testing.assert_allclose(host(y)[0], replayed, rtol=1e-5, atol=1e-6)
+
+
+def test_lambda_runs_any_function_and_refuses_a_configuration() -> None:
+    layer = layers.Lambda(lambda x, scale: x * scale, arguments={"scale": 2.0})
+    x = layers.Input((3,))
+    np.testing.assert_array_equal(host(unidl.Model(x, layer(x))(ones(2, 3)))[0], 2)
+    np.testing.assert_array_equal(host(layer(ones(2, 3)))[0], 2)
+    with pytest.raises(TypeError, match="plain form"):
+        layer.get_config()
+    trained = layers.Lambda(lambda x, training: x + 1.0 if training else x)
+    assert host(trained(ones(1, 1), training=True))[0] == 2
+
+
+def test_merging_functions_make_the_layers() -> None:
+    a, b = ops.convert_to_tensor([[1.0, 2.0]]), ops.convert_to_tensor([[3.0, -4.0]])
+    expected = {
+        "add": [4, -2], "subtract": [-2, 6], "multiply": [3, -8], "average": [2, -1], "maximum": [3, 2], "minimum": [1, -4],
+    }  # fmt: skip
+    for name, value in expected.items():
+        np.testing.assert_array_equal(host(getattr(layers, name)([a, b]))[0], [value])
+    np.testing.assert_array_equal(host(layers.concatenate([a, b]))[0], [[1, 2, 3, -4]])
+    np.testing.assert_array_equal(host(layers.dot([a, b], axes=1))[0], [[-5]])
+
+
+# -- clear errors ----------------------------------------------------------------------------------
+
+
+def symbolic_call(layer: Any, *shape: int | None) -> Any:
+    return layer(layers.Input(batch_shape=shape))
+
+
+@pytest.mark.parametrize(
+    ("make_layer", "shape", "words"),
+    [
+        (lambda: layers.Dense(3), (None, None), ["features", "unknown", "fixed size"]),
+        (lambda: layers.Conv2D(3, 3), (None, 8, 8), ["4 dimensions", "(None, 8, 8)"]),
+        (lambda: layers.Conv2D(3, 3), (None, 2, 2, 3), ["window", "padding='same'"]),
+        (lambda: layers.Conv2D(4, 3, groups=2), (None, 8, 8, 3), ["groups", "3 channels"]),
+        (lambda: layers.MaxPooling2D(), (None, 8), ["4 dimensions"]),
+        (lambda: layers.LSTM(3), (None, 8), ["3 dimensions", "(batch, time, features)"]),
+        (lambda: layers.Reshape((5,)), (None, 4), ["4 elements"]),
+        (lambda: layers.Permute((2, 1)), (None, 4), ["3 dimensions"]),
+        (lambda: layers.GroupNormalization(3), (None, 4), ["groups", "4 channels"]),
+        (lambda: layers.Cropping1D(3), (None, 5, 2), ["leaves nothing"]),
+        (lambda: layers.Add(), (None, 5), ["list"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_input_is_refused_with_layer_shape_and_remedy(make_layer: Any, shape: Any, words: list[str]) -> None:
+    layer = make_layer()
+    with pytest.raises(ValueError) as caught:
+        symbolic_call(layer, *shape)
+    for word in [layer.name, *words]:
+        assert word in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["eager", "recorded"])
+@pytest.mark.parametrize(
+    ("case", "shape", "words"),
+    [
+        ("dense", (2, 6), ["5 elements along axis -1", "(2, 6)"]),
+        ("dense", (6,), ["at least 2 dimensions"]),
+        ("conv2d_valid_1", (2, 7, 6, 4), ["3 elements along axis -1"]),
+        ("conv2d_valid_1", (2, 7, 3), ["takes 4 dimensions"]),
+        ("lstm", (2, 5, 3), ["4 elements along axis 2"]),
+        ("batch_normalization", (2, 7, 6, 5), ["4 elements along axis -1"]),
+        ("layer_normalization", (2, 5, 3), ["4 elements along axis -1"]),
+        ("prelu", (2, 4), ["5 elements along axis 1"]),
+    ],
+)
+def test_a_built_layer_refuses_another_size_or_rank(case: str, shape: Any, words: list[str], recorded: bool) -> None:
+    layer, *_ = built(BY_NAME[case])
+    with pytest.raises(ValueError) as caught:
+        symbolic_call(layer, *shape) if recorded else layer(ops.zeros(shape))
+    for word in [layer.name, *words]:
+        assert word in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: layers.Dense(0), "units"),
+        (lambda: layers.Dense(3, activation="nonsense"), "nonsense"),
+        (lambda: layers.Dense(3, kernel_initializer="nonsense"), "nonsense"),
+        (lambda: layers.Dense(3, colour="red"), "colour"),
+        (lambda: layers.Dense(3, lora_rank=2), "lora_rank"),
+        (lambda: layers.Conv2D(3, 3, padding="causal"), "padding"),
+        (lambda: layers.Conv2D(3, 3, strides=2, dilation_rate=2), "both exceed 1"),
+        (lambda: layers.Conv2D(3, 3, data_format="nchw"), "channels_first"),
+        (lambda: layers.Conv2D(3, (3, 3, 3)), "kernel_size"),
+        (lambda: layers.Conv2DTranspose(3, 3, strides=2, output_padding=2), "output_padding"),
+        (lambda: layers.Dropout(1.5), "rate"),
+        (lambda: layers.Permute((1, 3)), "dims"),
+        (lambda: layers.Dot(axes=0), "axis 0"),
+        (lambda: layers.Bidirectional(layers.Dense(3)), "LSTM"),
+        (lambda: layers.MultiHeadAttention(0, 3), "num_heads"),
+        (lambda: layers.LSTM(-1), "units"),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_name(call: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
