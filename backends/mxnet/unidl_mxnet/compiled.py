@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from unidl._seed import portable
 
 from unidl_mxnet import layout
 from unidl_mxnet._engine import mx
@@ -18,6 +21,7 @@ _LIB = mx.base._LIB
 _Handle = mx.base.NDArrayHandle
 _check = mx.base.check_call
 _ndarray = mx.np.ndarray
+_HOST_DRAWS = ("random_uniform", "random_normal")
 _FUSED = "batch_normalization_training"
 _FLAGS = (("static_alloc", True), ("static_shape", True), ("inline_limit", 0))
 
@@ -40,7 +44,8 @@ class _Builder:
         self.symbols: dict[int, Symbol] = {}
         self.cut: dict[int, Symbol] = {}
         self.values: dict[str, Any] = {}  # variables and constants by name
-        self.inputs: dict[str, int] = {}  # inputs by name
+        self.inputs: dict[str, int] = {}  # places among the arguments of a call, by name
+        self.draws: list[Callable[[], Any]] = []  # what makes further arguments at each call
         for index, tensor in enumerate(graph.inputs):
             self.inputs[f"input{index}"] = index
             self.symbols[id(tensor)] = self.F.variable(f"input{index}", tensor.shape, tensor.dtype)
@@ -70,6 +75,13 @@ class _Builder:
             self.cut[key] = symbol
         return self.cut[key]
 
+    def draw(self, node: Any) -> None:
+        """Have the host draw the output of a random op, an argument of the symbol then, at each call."""
+        name, tensor = f"draw{len(self.draws)}", node.outputs[0]
+        self.inputs[name] = len(self.graph.inputs) + len(self.draws)
+        self.draws.append(functools.partial(self.backend.table[node.op.name], *node.args))
+        self.symbols[id(tensor)] = self.F.variable(name, tuple(tensor.shape), tensor.dtype)
+
     def add(self, node: Any) -> None:
         main = id(node) in self.main
         args = self.substitute(node.args, self.symbol if main else self.without_gradient)
@@ -84,8 +96,15 @@ class _Builder:
 
     def build(self) -> tuple[Any, list[str], list[Any]]:
         """The symbol, the names of its arguments, and for each end its place among the outputs or a plain value."""
-        for node in self.graph.nodes:
-            self.add(node)
+        nodes = self.graph.nodes
+        drawn = [n for n in nodes if n.op.name in _HOST_DRAWS] if portable() else []
+        # Replay runs first what outputs need, then what updates need: the host draws in that order.
+        needed = self.graph.needed(self.graph.outputs)
+        for node in sorted(drawn, key=lambda n: id(n) not in needed):
+            self.draw(node)
+        for node in nodes:
+            if node not in drawn:
+                self.add(node)
         outputs: list[Any] = []
         where: dict[int, int] = {}
         places: list[Any] = []
@@ -139,6 +158,7 @@ class Executable:
         self._outputs, self._updates = places[:n], [(v, p[0]) for (v, _), p in zip(graph.updates, places[n:], strict=True)]
         self._plain = [p for p, _ in self._outputs] == list(range(n))
         self._size = n
+        self._draws = builder.draws
         used = {id(v) for v in builder.values.values()}
         leaves = {id(t) for node in graph.nodes if id(node) in builder.main for t in node.inputs()}
         heads_end = graph.outputs[: builder.heads]
@@ -149,6 +169,8 @@ class Executable:
 
     def start(self, *inputs: Any) -> list[Any]:
         """Run, and give back all results, those for the updates included."""
+        if self._draws:
+            inputs = (*inputs, *[draw() for draw in self._draws])
         arguments = self._arguments.copy()
         for place, index in self._slots:
             arguments[place] = inputs[index].handle
@@ -182,16 +204,17 @@ def supported(graph: Any, backend: Any) -> bool:
 
 
 def _lowered(graph: Any, backend: Any) -> Any:
-    from unidl._seed import portable
+    """The graph of ops that are in the table, batch normalization as one node where its kernel will do."""
 
-    lowered = graph.lower(lambda op: op.name in NATIVE or op.name == _FUSED)
-    if portable() and any(n.op.name.startswith("random_") for n in lowered.nodes):
-        return None  # the host draws: not part of a symbol
+    def native(op: Any) -> bool:
+        return op.name in NATIVE and op.name in backend.table
+
+    lowered = graph.lower(lambda op: native(op) or op.name == _FUSED)
     moments = {id(o) for n in lowered.nodes if n.op.name == _FUSED for o in n.outputs[1:]}
     main = lowered.needed(lowered.outputs)
     used = [t for n in lowered.nodes if id(n) in main for t in n.inputs()] + list(lowered.outputs)
     if any(id(t) in moments for t in used):  # gradients may have to flow through them
-        return graph.lower(lambda op: op.name in NATIVE)
+        return graph.lower(native)
     return lowered
 
 
@@ -201,7 +224,7 @@ def executable(graph: Any, backend: Any) -> Callable[..., tuple[Any, ...]]:
 
     if supported(graph, backend):
         lowered = _lowered(graph, backend)
-        if lowered is not None and supported(lowered, backend):
+        if supported(lowered, backend):
             try:
                 return Executable(lowered, backend)
             except _NothingToCompute:

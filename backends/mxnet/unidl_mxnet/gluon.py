@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 from unidl_mxnet._engine import mx
+from unidl_mxnet.gradients import own
 
 _Block = mx.gluon.HybridBlock
 
@@ -47,6 +48,11 @@ class Module(_Block):
         }  # fmt: skip
         for name, value in gluon_state.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def training(self) -> bool:
+        """gluon's rule for calls that do not say: inside ``mx.autograd.record()`` a layer trains."""
+        return mx.autograd.is_training() and not own.recording
 
     __setattr__ = object.__setattr__
     __repr__ = object.__repr__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,15 @@ _Handle = mx.base.NDArrayHandle
 _check = mx.base.check_call
 _NULL = ctypes.c_void_p(0)
 _failures: list[BaseException] = []
+
+
+class _Own(threading.local):
+    """Whether unidl itself is recording: gluon's "recording means training" does not hold then."""
+
+    recording = False
+
+
+own = _Own()
 
 
 def backward(loss: Any) -> None:
@@ -55,12 +65,14 @@ def differentiate(
         for array in marked:
             if array is not None:
                 array._fresh_grad = False
+        own.recording = True
         with mx.autograd.record():
             loss, aux = fn(*inputs)
         if _on_tape(loss):
             backward(loss)
         found = [ARRAYS._np_copy(a.grad) if a is not None and a._fresh_grad else None for a in marked]
     finally:
+        own.recording = False
         for array in borrowed:
             mark(array, buffers[id(array)], 0)
     return (loss.detach() if _is_array(loss) else loss, aux), found[: len(tensors)], found[len(tensors) :]

@@ -65,7 +65,8 @@ def call(F: Any, name: str, function: Callable[..., Any], args: tuple[Any, ...])
             rest = tuple(channels_as_recorded(F, a) if type(a) is Symbol else a for a in args[1:])
             args = (_first(F, args[0]), *rest[: where - 1], "channels_first", *rest[where:])
             return _wrap(function(F, *args))
-    lazy = [a for a in args if _lazy(a)]
+    operands = args[0] if name == "concatenate" else args
+    lazy = [a for a in operands if _lazy(a)]
     if lazy:
         result = _without_transpose(F, name, function, args, lazy[0].shape)
         if result is not None:
@@ -98,6 +99,8 @@ def _without_transpose(
         rest[0 if name.endswith("training") else 2] = 1
         results = function(F, x.first, *rest)
         return (_wrap(results[0]), *results[1:]) if name.endswith("training") else _wrap(results)
+    if name == "concatenate" and args[1] % rank == rank - 1:
+        return _wrap(function(F, [_first(F, t) for t in x], 1))
     if name in _REDUCE and _lazy(x):
         axis, keepdims = args[1], args[2]
         if isinstance(axis, (tuple, list)) and not keepdims:

@@ -46,7 +46,6 @@ arccos = _unary("_npi_arccos")
 arctan = _unary("_npi_arctan")
 sinh = _unary("_npi_sinh")
 cosh = _unary("_npi_cosh")
-tanh = _unary("_npi_tanh")
 erf = _unary("_npx_erf")
 reciprocal = _unary("_npi_reciprocal")
 isnan = _unary("_npi_isnan")
@@ -91,6 +90,10 @@ def cast(F: Any, x: Any, dtype: Any) -> Any:
 # -- two operands ----------------------------------------------------------------------------------
 
 
+#: Operators that keep the blocked layout that oneDNN's convolutions work in.
+_BLOCKED = {"_npi_add": "elemwise_add"}
+
+
 def _binary(operator: str, reflected: str, bools: bool = True) -> Callable[..., Any]:
     """`operator` for tensors, ``<operator>_scalar`` for a number second, `reflected` for one first."""
     with_scalar = operator + "_scalar"
@@ -103,6 +106,8 @@ def _binary(operator: str, reflected: str, bools: bool = True) -> Callable[..., 
             if F.dtype(x2) != "bool":
                 return getattr(F, reflected)(x2, scalar=repr(x1))
         elif bools or F.dtype(x1) != "bool":
+            if operator in _BLOCKED and F.symbolic and len(F.shape(x1)) > 3 and F.shape(x1) == F.shape(x2):
+                return getattr(F, _BLOCKED[operator])(x1, x2)
             return getattr(F, operator)(x1, x2)
         return cast_to(F, kernel(F, *(int(x) if _is_number(x) else cast_to(F, x, "int8") for x in (x1, x2))), "bool")
 

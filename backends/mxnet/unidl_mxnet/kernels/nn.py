@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from unidl_mxnet.kernels._common import axes_of, in_float32, noted, reduced, reshape_to
+from unidl_mxnet.kernels._common import FLOATS, axes_of, in_float32, noted, reduced, reshape_to
 from unidl_mxnet.kernels.elementwise import cast, maximum
 from unidl_mxnet.kernels.linalg import matmul
 from unidl_mxnet.kernels.reduce import logsumexp
 
 
+def _activation(kind: str, plain: str) -> Callable[..., Any]:
+    """oneDNN's kernel, which keeps the blocked layout of convolutions; it takes no 0-d or empty tensors."""
+
+    def kernel(F: Any, x: Any) -> Any:
+        shape = F.shape(x)
+        if shape == () or 0 in shape:
+            return getattr(F, plain)(x)
+        return F.Activation(x, act_type=kind)
+
+    return kernel
+
+
+sigmoid = _activation("sigmoid", "_npx_sigmoid")
+tanh = _activation("tanh", "_npi_tanh")
+_relu = _activation("relu", "_npx_relu")
+
+
 def relu(F: Any, x: Any) -> Any:
-    return F._npx_relu(x) if F.dtype(x) in ("float32", "float64", "float16") else maximum(F, x, 0)
+    return _relu(F, x) if F.dtype(x) in FLOATS else maximum(F, x, 0)
 
 
-def sigmoid(F: Any, x: Any) -> Any:
-    return F._npx_sigmoid(x)
+def softplus(F: Any, x: Any) -> Any:
+    if F.shape(x) == ():
+        return F._np_reshape(softplus(F, F._np_reshape(x, newshape=(1,))), newshape=())
+    return F.Activation(x, act_type="softrelu") if 0 not in F.shape(x) else F._np_copy(x)
+
+
+def softsign(F: Any, x: Any) -> Any:
+    return F._npi_true_divide(x, F._npi_add_scalar(F._npi_absolute(x), scalar="1.0"))
 
 
 def leaky_relu(F: Any, x: Any, negative_slope: float = 0.2) -> Any:
     if 0 in F.shape(x) or F.shape(x) == ():
         return F._npi_where(F._npi_greater_scalar(x, scalar="0"), x, F._npi_multiply_scalar(x, scalar=repr(negative_slope)))
     return F.LeakyReLU(x, act_type="leaky", slope=repr(float(negative_slope)))
-
-
-def softplus(F: Any, x: Any) -> Any:
-    return F.Activation(x, act_type="softrelu") if 0 not in F.shape(x) else F._npi_exp(x)
-
-
-def softsign(F: Any, x: Any) -> Any:
-    return F.Activation(x, act_type="softsign") if 0 not in F.shape(x) else F._npi_exp(x)
 
 
 def softmax(F: Any, x: Any, axis: Any = -1) -> Any:

@@ -60,6 +60,8 @@ def broadcast_to(F: Any, x: Any, shape: Any) -> Any:
 
 
 def concatenate(F: Any, xs: Any, axis: int = 0) -> Any:
+    if F.symbolic and len(xs) > 1 and len(F.shape(xs[0])) > 3 and F.dtype(xs[0]) == "float32":
+        return F.Concat(*xs, num_args=len(xs), dim=axis)  # keeps the blocked layout of convolutions
     return F._npi_concatenate(*xs, num_args=len(xs), axis=axis) if len(xs) > 1 else F._np_copy(xs[0])
 
 
