@@ -28,7 +28,7 @@ class Configurable:
 
 def parameter_names(cls: type) -> list[str]:
     """Names of a constructor's parameters, ``*args`` and ``**kwargs`` left out."""
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    parameters = inspect.signature(cls).parameters.values()
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 

@@ -40,10 +40,10 @@ class SeedGenerator(Configurable):
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         if kwargs:
             raise TypeError(f"SeedGenerator does not take {sorted(kwargs)}.")
-        seed = checked_seed(seed)
-        if isinstance(seed, SeedGenerator):
+        checked = checked_seed(seed)
+        if isinstance(checked, SeedGenerator):
             raise ValueError("SeedGenerator: `seed` must be an int or None, not another SeedGenerator.")
-        self.seed: int = _seed.derived_seed("seed_generator") if seed is None else seed
+        self.seed: int = _seed.derived_seed("seed_generator") if checked is None else checked
         self.counter = 0
         self.name = name or "seed_generator"
 
