@@ -28,7 +28,7 @@ class StepCache:
         self.model = model
         self.functions: dict[Any, Callable[..., Any]] = {}
         self.version = -1
-        self.latest_inputs: list[Any] = []
+        self.latest_inputs: Any = None
         self.labels: Any = None
         self.output_shape: Any = None
 
@@ -102,7 +102,7 @@ class StepCache:
                 if key not in functions:
                     functions[key] = make(batch, flat, key)
                 latest[:] = [alike, functions[key]]
-            self.latest_inputs = flat
+            self.latest_inputs = batch[0]
             try:
                 return latest[1](*flat)
             except Exception as error:

@@ -442,7 +442,9 @@ class Trainer:
         """Which layer first puts out NaN or infinity, for `x` or the latest batch, in words."""
         from unidl.graph.inspect import first_nonfinite
 
-        flat = self._steps.latest_inputs if x is None else [ops.convert_to_tensor(v) for v in tree.flatten(x)]
+        if x is None:
+            x = self._steps.latest_inputs
+        flat = [] if x is None else [ops.convert_to_tensor(v) for v in tree.flatten(x)]
         if not flat:
             return "No batch has been seen yet: give diagnose_nonfinite(x) some data."
         from unidl.graph.trace import spec_of
