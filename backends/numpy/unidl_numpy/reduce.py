@@ -33,7 +33,8 @@ def prod(x: np.ndarray, axis: Any = None, keepdims: bool = False, dtype: str | N
 
 
 def mean(x: np.ndarray, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.mean(x, _axes(axis), wide_sum(x), keepdims=keepdims).astype(x.dtype)
+    total = np.asarray(np.sum(x, _axes(axis), wide_sum(x), keepdims=keepdims))
+    return (total * total.size / x.size).astype(x.dtype) if x.size else np.full(total.shape, np.nan, x.dtype)
 
 
 def _extreme(function: Any) -> Callable[..., Any]:

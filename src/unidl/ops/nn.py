@@ -186,7 +186,8 @@ def layer_normalization(
     axes = axes_tuple(axis, len(x.shape))
     centred = ops.subtract(x, ops.mean(x, axes, True))
     result = ops.multiply(centred, ops.rsqrt(ops.add(ops.mean(ops.square(centred), axes, True), epsilon)))
-    shape = tuple(x.shape[i] if i in axes else 1 for i in range(len(x.shape)))
+    sizes = ops.shape(x)
+    shape = tuple(sizes[i] if i in axes else 1 for i in range(len(sizes)))
     if gamma is not None:
         result = ops.multiply(result, ops.reshape(gamma, shape))
     return result if beta is None else ops.add(result, ops.reshape(beta, shape))
@@ -210,7 +211,8 @@ def group_normalization(
     rank = len(x.shape)
     a = axis_index(axis, rank)
     channels = x.shape[a]
-    require(channels is not None and channels % groups == 0, f"{groups} groups do not divide {channels} channels.")
+    require(channels is not None, f"the number of channels, dimension {a}, is unknown.")
+    require(channels % groups == 0, f"{groups} groups do not divide {channels} channels.")
     sizes = ops.shape(x)
     grouped = ops.reshape(x, (*sizes[:a], groups, channels // groups, *sizes[a + 1 :]))
     axes = tuple(i for i in range(1, rank + 1) if i != a)
@@ -243,6 +245,7 @@ def scaled_dot_product_attention(
         scale: None: ``1 / sqrt(depth)``.
         is_causal: hide sources after the target.
     """
+    require(scale is not None or query.shape[-1] is not None, "the depth of `query` is unknown: give `scale`.")
     factor = scale if scale is not None else 1.0 / math.sqrt(query.shape[-1])
     scores = ops.matmul(ops.multiply(query, factor), ops.swapaxes(key, -1, -2))
     if is_causal:

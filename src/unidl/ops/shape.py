@@ -146,6 +146,7 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     """`x` without the dimensions `axis`, which must be of size 1; None: without all such."""
     if axis is None:
+        require(None not in x.shape, f"shape {list(x.shape)} has unknown dimensions: give `axis`.")
         return TensorSpec(tuple(d for d in x.shape if d != 1), x.dtype)
     gone = axes_tuple(axis, len(x.shape))
     for a in gone:
@@ -302,10 +303,7 @@ def roll(x: Tensor, shift: int, axis: int | None = None) -> Tensor:
 
 @primitive
 def getitem(x: Tensor, key: Any) -> Tensor:
-    """``x[key]`` for a key of ints, slices, ``...`` and None, as in NumPy.
-
-    An integer tensor as the whole key picks along the first dimension (use `take` for others).
-    """
+    """``x[key]`` for a key of ints, slices, ``...`` and None, as in NumPy; `take` picks by tensors."""
     return TensorSpec(_indexed(x.shape, key), x.dtype)
 
 
@@ -370,7 +368,10 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
 
 @primitive
 def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
-    """Elements of `x` at `indices` along `axis`; the other dimensions of the two broadcast."""
+    """Elements of `x` at `indices` along `axis`; the other dimensions of the two broadcast.
+
+    `axis` None: elements of the flattened tensor, at one-dimensional `indices`. Indices count from 0.
+    """
     _integers(indices)
     if axis is None:
         require(len(indices.shape) == 1, f"`indices` must have one dimension without `axis`, not {len(indices.shape)}.")
@@ -415,7 +416,10 @@ def argsort(x: Tensor, axis: int = -1) -> Tensor:
 
 @primitive
 def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
-    """The `k` largest elements along the last dimension and their int32 indices, largest first."""
+    """The `k` largest elements along the last dimension and their int32 indices, largest first.
+
+    Which of equal elements comes first is the engine's choice.
+    """
     require(len(x.shape) > 0, "`x` has no dimensions.")
     n = x.shape[-1]
     require(n is None or 0 <= k <= n, f"`k` is {k}, but the last dimension has size {n}.")

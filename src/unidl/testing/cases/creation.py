@@ -1,0 +1,66 @@
+"""Cases of ops that make tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl.testing.draw import ANY, NUMBER, Draw, add
+
+_ALL = ("float32", "float64", "float16", "int32", "int64", "uint8", "bool")
+
+
+def _filled(r: Draw) -> tuple[Any, ...]:
+    shape = r.shape()
+    return (shape,) if r.dtype == "float32" and r.flag() else (shape, r.dtype)
+
+
+def _like(r: Draw) -> tuple[Any, ...]:
+    x = r.tensor()
+    return (x,) if r.flag() else (x, r.choice(*_ALL))
+
+
+def _full(r: Draw) -> tuple[Any, ...]:
+    shape = r.shape()
+    value = r.array(r.broadcasting(shape))
+    if r.dtype in ("float32", "int32") and r.flag():
+        return shape, (2.5 if r.dtype == "float32" else 3)
+    return (shape, value) if r.flag() else (shape, value, r.choice(*_ALL[:5]))
+
+
+def _full_like(r: Draw) -> tuple[Any, ...]:
+    x = r.tensor()
+    value = r.array(r.broadcasting(x.shape), low=0)
+    return (x, value) if r.flag() else (x, r.choice(0, 1, 2), r.choice("float32", "int32"))
+
+
+def _arange(r: Draw) -> tuple[Any, ...]:
+    if r.dtype == "int32":
+        stop, step = r.integer(-3, 7), r.choice(1, 2, -1)
+        return r.choice((stop,), (1, stop), (1, stop, step), (stop, 0, step), (0, 5, 1, "float32"), (1, 9, 2, "int64"))
+    return r.choice((4.0,), (0.25, 2.0, 0.5), (3.0, 0.0, -0.75), (0, 3, 0.5, "float64"), (1.0, 4.0, 1, "int32"))
+
+
+def _linspace(r: Draw) -> tuple[Any, ...]:
+    shape = r.shape(0, 2)
+    start, stop, num = r.array(shape), r.array(r.broadcasting(shape)), r.integer(1, 6)
+    if r.integer(0, 3) == 0:
+        return r.choice(0, -1.5), r.choice(1, 2.5), num
+    if r.smooth:
+        return start, stop, num
+    if r.flag():
+        return start, stop, num, r.flag(), True
+    return start, stop, num, r.flag(), False, r.choice(None, "float32"), r.integer(-1, len(shape))
+
+
+def _eye(r: Draw) -> tuple[Any, ...]:
+    n = r.integer(0, 4)
+    return (n,) if r.flag() else (n, r.choice(None, 1, 3, 5), r.integer(-3, 3), r.choice(None, *_ALL))
+
+
+add("zeros ones", _filled, ANY)
+add("zeros_like ones_like", _like, ANY)
+add("full", _full, NUMBER, gradient="fill_value")
+add("full_like", _full_like, NUMBER)
+add("arange", _arange, ("int32", "float32"))
+add("linspace", _linspace, ("float32", "float64", "int32"), gradient="start stop")
+add("eye", _eye, ("float32",))

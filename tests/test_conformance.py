@@ -1,0 +1,3 @@
+"""The conformance kit on the active backend."""
+
+from unidl.testing.suite import *  # noqa: F403
