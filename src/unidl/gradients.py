@@ -126,7 +126,7 @@ def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
             return fn(*args, **kwargs)
         tensors = [leaf for leaf in flat if active.is_tensor(leaf)]
         key = tuple(
-            (active.dtype(v), tuple(active.shape(v))) if active.is_tensor(v) else ("static", v) for v in flat
+            (active.dtype(v), tuple(active.shape(v))) if active.is_tensor(v) else ("static", type(v), v) for v in flat
         ) + (_layout(structure),)
         if key not in recordings:
             recordings[key] = _record(fn, structure, flat)

@@ -48,7 +48,14 @@ class Loss(Configurable):
         from unidl.layers._calling import mask_of
 
         values = self.call(y_true, y_pred)
-        return reduced(values, sample_weight, mask_of(y_pred), self.reduction)
+        mask, own = mask_of(y_pred), self._visible(y_true)
+        if own is not None:
+            mask = own if mask is None else ops.logical_and(_fitted(mask, own), own)
+        return reduced(values, sample_weight, mask, self.reduction)
+
+    def _visible(self, y_true: Any) -> Any:
+        """Which of the values count, as a mask; None for all."""
+        return None
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "reduction": self.reduction}
@@ -169,7 +176,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
 
 
 class SparseCategoricalCrossentropy(LossFunctionWrapper):
-    """Cross-entropy of integer targets. `ignore_class` marks targets that do not count."""
+    """Cross-entropy of integer targets. Those equal to `ignore_class` do not count: a mean is over the others."""
 
     def __init__(
         self,
@@ -185,6 +192,11 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
             from_logits=from_logits, ignore_class=ignore_class, axis=axis,
         )  # fmt: skip
         self.ignore_class = ignore_class
+
+    def _visible(self, y_true: Any) -> Any:
+        if self.ignore_class is None:
+            return None
+        return ops.not_equal(ops.cast(y_true, "int32"), self.ignore_class)
 
 
 class BinaryCrossentropy(LossFunctionWrapper):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
-from unidl.metrics._base import squeezed
+from unidl.metrics._base import plain_shape, squeezed
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
@@ -81,7 +81,17 @@ def binary_crossentropy(
 
 
 def _pair(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Targets and predictions as floats of one shape.
+
+    Raises:
+        ValueError: if a known size differs: broadcasting one against the other would hide a mistake.
+    """
     y_true, y_pred = squeezed(y_true, ops.convert_to_tensor(y_pred))
+    a, b = ops.shape(y_true), ops.shape(y_pred)
+    if any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in zip(a, b, strict=True)):
+        raise ValueError(
+            f"Targets of shape {plain_shape(a)} and predictions of shape {plain_shape(b)} must have the same shape."
+        )
     return ops.cast(y_true, _dtype(y_pred)), y_pred
 
 

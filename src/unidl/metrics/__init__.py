@@ -65,13 +65,11 @@ def resolve(item: Any, target_shape: Any, output_shape: Any, loss: Any = None) -
     """A metric as `compile` takes it, for targets and outputs of these shapes.
 
     "accuracy" ("acc") means binary accuracy for outputs of one unit, accuracy against integers if the
-    targets lack the class dimension (or have size 1 there), and against one-hot vectors otherwise.
+    targets lack the class dimension (or have size 1 there), and against one-hot vectors otherwise;
+    "crossentropy" ("ce") likewise.
     """
-    if item in ("accuracy", "acc"):
-        if output_shape and output_shape[-1] == 1 or len(output_shape) < 1:
-            return BinaryAccuracy(name=item)
-        sparse = len(target_shape) < len(output_shape) or target_shape[-1] == 1
-        return (SparseCategoricalAccuracy if sparse else CategoricalAccuracy)(name=item)
+    if item in ("accuracy", "acc", "crossentropy", "ce"):
+        return _by_shapes(item, target_shape, output_shape)
     if isinstance(item, Metric):
         return item
     if isinstance(item, str):
@@ -82,9 +80,30 @@ def resolve(item: Any, target_shape: Any, output_shape: Any, loss: Any = None) -
         except ValueError:
             item = losses.get(item)  # a loss may be watched as a metric, under its own name
     found = item() if isinstance(item, type) else _registry.get(item) if isinstance(item, dict) else item
-    if isinstance(found, Metric):
-        return found
-    return MeanMetricWrapper(found, name=display_name(found))
+    return found if isinstance(found, Metric) else _mean_of(found, display_name(found))
+
+
+def _by_shapes(name: str, target_shape: Any, output_shape: Any) -> Metric:
+    """What "accuracy" or "crossentropy" means for targets and outputs of these shapes."""
+    from unidl import losses
+
+    kinds: tuple[Any, ...]
+    if not output_shape or output_shape[-1] == 1:
+        kinds = BinaryAccuracy, losses.BinaryCrossentropy
+    elif len(target_shape) < len(output_shape) or target_shape[-1] == 1:
+        kinds = SparseCategoricalAccuracy, losses.SparseCategoricalCrossentropy
+    else:
+        kinds = CategoricalAccuracy, losses.CategoricalCrossentropy
+    return kinds[0](name=name) if name in ("accuracy", "acc") else _mean_of(kinds[1](), name)
+
+
+def _mean_of(fn: Any, name: str) -> MeanMetricWrapper:
+    """The mean of a function or a loss over samples: of a loss its values before they are reduced."""
+    from unidl import losses
+
+    if isinstance(fn, losses.LossFunctionWrapper):
+        return MeanMetricWrapper(fn.fn, name, **fn._fn_kwargs)
+    return MeanMetricWrapper(fn.call if isinstance(fn, losses.Loss) else fn, name)
 
 
 __all__ = [

@@ -38,8 +38,15 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
     return _among(ops.argmax(ops.convert_to_tensor(y_true), -1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
-    """1 where the integer target's place is among the `k` largest predictions."""
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Any:
+    """1 where the integer target's place is among the `k` largest predictions.
+
+    With `from_sorted_ids` the predictions are class numbers, best first.
+    """
+    if from_sorted_ids:
+        y_pred = ops.cast(ops.getitem(ops.convert_to_tensor(y_pred), (Ellipsis, slice(None, k))), "int32")
+        labels = ops.expand_dims(_labels(y_true, y_pred), -1)
+        return ops.cast(ops.any(ops.equal(y_pred, labels), -1), "float32")
     return _among(_labels(y_true, y_pred), y_pred, k)
 
 
@@ -114,6 +121,12 @@ class SparseTopKCategoricalAccuracy(_Fixed):
 
     function = staticmethod(sparse_top_k_categorical_accuracy)
 
-    def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy", dtype: Any = None) -> None:
-        super().__init__(name, dtype, k=k)
-        self.k = k
+    def __init__(
+        self,
+        k: int = 5,
+        name: str = "sparse_top_k_categorical_accuracy",
+        dtype: Any = None,
+        from_sorted_ids: bool = False,
+    ) -> None:
+        super().__init__(name, dtype, k=k, from_sorted_ids=from_sorted_ids)
+        self.k, self.from_sorted_ids = k, from_sorted_ids

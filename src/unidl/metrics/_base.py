@@ -108,6 +108,21 @@ def _count(values: Any) -> Any:
     return count
 
 
+def visible_weight(sample_weight: Any, mask: Any, dtype: str) -> Any:
+    """`sample_weight` with zeros where `mask` is False; None if both are."""
+    if mask is None:
+        return sample_weight
+    visible = ops.cast(mask, dtype)
+    if sample_weight is None:
+        return visible
+    weight = ops.cast(sample_weight, dtype)
+    for _ in range(len(ops.shape(visible)) - len(ops.shape(weight))):
+        weight = ops.expand_dims(weight, -1)
+    for _ in range(len(ops.shape(weight)) - len(ops.shape(visible))):
+        visible = ops.expand_dims(visible, -1)
+    return ops.multiply(weight, visible)
+
+
 def _dtype(values: Any) -> str:
     from unidl.ops._bind import dtype_of
 
@@ -127,11 +142,14 @@ def squeezed(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     elif len(b) == len(a) + 1 and b[-1] == 1:
         y_pred = ops.squeeze(y_pred, -1)
     elif len(a) != len(b):
-        raise ValueError(f"Targets of shape {_plain(a)} and predictions of shape {_plain(b)} do not fit each other.")
+        raise ValueError(
+            f"Targets of shape {plain_shape(a)} and predictions of shape {plain_shape(b)} do not fit each other."
+        )
     return y_true, y_pred
 
 
-def _plain(shape: Any) -> tuple[Any, ...]:
+def plain_shape(shape: Any) -> tuple[Any, ...]:
+    """`shape` for a message: None for what is not known."""
     return tuple(d if isinstance(d, int) else None for d in shape)
 
 

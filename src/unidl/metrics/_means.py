@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl import ops
-from unidl.metrics._base import Metric, squeezed, weighted
+from unidl.metrics._base import Metric, squeezed, visible_weight, weighted
 
 
 class Sum(Metric):
@@ -53,8 +53,14 @@ class MeanMetricWrapper(Mean):
     def update_state(  # type: ignore[override]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        """Take one batch into account; `sample_weight` has its leading dimensions."""
-        super().update_state(self.fn(y_true, y_pred, **self.kwargs), sample_weight)
+        """Take one batch into account; `sample_weight` has its leading dimensions.
+
+        What a mask that comes with `y_pred` hides does not count.
+        """
+        from unidl.layers._calling import mask_of
+
+        values = self.fn(y_true, y_pred, **self.kwargs)
+        super().update_state(values, visible_weight(sample_weight, mask_of(y_pred), self.dtype))
 
 
 class _Fixed(MeanMetricWrapper):
