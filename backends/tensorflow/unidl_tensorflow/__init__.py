@@ -100,7 +100,7 @@ class TensorFlowBackend(Backend):
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
     def increment(self, variable: Variable) -> None:
-        tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=tf.ones((), variable.dtype))
+        tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=tf.ones(variable.shape, variable.dtype))
 
     # -- gradients --------------------------------------------------------------------------
 

@@ -88,6 +88,11 @@ def cast(x: Tensor, dtype: str) -> Tensor:
     return tf.cast(x, dtype)
 
 
+def erf(x: Tensor) -> Tensor:
+    # The kernel for float64 makes NaN of infinities; beyond 6 the function is 1 to the last bit.
+    return tf.math.erf(tf.clip_by_value(x, -7.0, 7.0) if x.dtype is tf.float64 else x)
+
+
 def logical_not(x: Tensor) -> Tensor:
     return tf.logical_not(tf.cast(x, tf.bool))
 
@@ -169,7 +174,7 @@ TABLE: dict[str, Any] = {
     "sinh": tf.sinh,
     "cosh": tf.cosh,
     "tanh": tf.tanh,
-    "erf": tf.math.erf,
+    "erf": erf,
     "floor": _of_floats(tf.floor, tf.identity),
     "ceil": _of_floats(tf.math.ceil, tf.identity),
     "round": round,

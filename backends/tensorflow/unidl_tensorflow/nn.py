@@ -12,6 +12,8 @@ Tensor = Any
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
+    if x.dtype is tf.float64:  # the kernel keeps the slope in float32
+        return tf.where(x > 0, x, x * negative_slope)
     return tf.nn.leaky_relu(x, negative_slope)
 
 

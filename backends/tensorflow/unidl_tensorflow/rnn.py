@@ -41,16 +41,21 @@ def _block_lstm(
     x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     units = h0.shape[-1]
-    weights = tf.concat([kernel, recurrent_kernel], 0)
-    bias = tf.zeros((4 * units,), x.dtype) if bias is None else bias
+    # BlockLSTM (not V2, whose registered gradient is that of another order of gates) has gates i, g, f, o.
+    weights = _gates_igfo(tf.concat([kernel, recurrent_kernel], 0))
+    bias = tf.zeros((4 * units,), x.dtype) if bias is None else _gates_igfo(bias)
     none = tf.zeros((units,), x.dtype)
-    time = tf.shape(x, tf.int64)[1]
-    out = tf.raw_ops.BlockLSTMV2(
-        seq_len_max=time, x=tf.transpose(x, (1, 0, 2)), cs_prev=c0, h_prev=h0, w=weights, wci=none, wcf=none, wco=none,
-        b=bias, cell_clip=0.0, use_peephole=False,
+    out = tf.raw_ops.BlockLSTM(
+        seq_len_max=tf.shape(x, tf.int64)[1], x=tf.transpose(x, (1, 0, 2)), cs_prev=c0, h_prev=h0, w=weights, wci=none,
+        wcf=none, wco=none, b=bias, forget_bias=0.0, cell_clip=-1.0, use_peephole=False,
     )  # fmt: skip
     h = tf.transpose(out.h, (1, 0, 2))
     return h, out.h[-1], out.cs[-1]
+
+
+def _gates_igfo(weights: Tensor) -> Tensor:
+    i, f, g, o = tf.split(weights, 4, -1)
+    return tf.concat([i, g, f, o], -1)
 
 
 def gru(
