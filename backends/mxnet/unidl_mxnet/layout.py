@@ -18,7 +18,7 @@ from unidl_mxnet._invoke import Symbol
 _WINDOWS = {"conv": 4, "conv_bias": 5, "depthwise_conv": 4, "conv_transpose": 5, "max_pool": 4, "average_pool": 4}
 _UNARY = {
     "relu", "sigmoid", "tanh", "leaky_relu", "softplus", "softsign", "exp", "negative", "absolute", "square", "sqrt",
-    "cast", "copy", "stop_gradient", "random_dropout", "clip", "erf", "round", "reciprocal",
+    "cast", "copy", "stop_gradient", "random_dropout", "erf", "round", "reciprocal",
 }  # fmt: skip
 _BINARY = {
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "greater", "greater_equal", "less", "less_equal",

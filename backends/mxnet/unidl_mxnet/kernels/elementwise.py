@@ -161,9 +161,3 @@ def where(F: Any, condition: Any, x1: Any, x2: Any) -> Any:
     if 0 in shape:  # mxnet crashes
         return F._npi_zeros(shape=shape, dtype=F.dtype(x1), ctx=F.context())
     return F._npi_where(cast(F, condition, "bool"), x1, x2)
-
-
-def clip(F: Any, x: Any, x_min: Any, x_max: Any) -> Any:
-    if _is_number(x_min) and _is_number(x_max) and F.dtype(x) in ("float16", "float32"):
-        return F._npi_clip(x, a_min=repr(x_min), a_max=repr(x_max))
-    return minimum(F, maximum(F, x, x_min), x_max)

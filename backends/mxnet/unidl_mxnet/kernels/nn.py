@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl_mxnet.kernels._common import FLOATS, axes_of, in_float32, noted, reduced, reshape_to
-from unidl_mxnet.kernels.elementwise import cast, maximum
+from unidl_mxnet.kernels.elementwise import cast, maximum, where
 from unidl_mxnet.kernels.linalg import matmul
 from unidl_mxnet.kernels.reduce import logsumexp
 
@@ -43,8 +43,8 @@ def softsign(F: Any, x: Any) -> Any:
 
 
 def leaky_relu(F: Any, x: Any, negative_slope: float = 0.2) -> Any:
-    if 0 in F.shape(x) or F.shape(x) == ():
-        return F._npi_where(F._npi_greater_scalar(x, scalar="0"), x, F._npi_multiply_scalar(x, scalar=repr(negative_slope)))
+    if 0 in F.shape(x) or F.shape(x) == () or F.dtype(x) == "float64":
+        return where(F, F._npi_greater_scalar(x, scalar="0"), x, F._npi_multiply_scalar(x, scalar=repr(negative_slope)))
     return F.LeakyReLU(x, act_type="leaky", slope=repr(float(negative_slope)))
 
 
@@ -106,6 +106,9 @@ def sparse_categorical_crossentropy(
     axis %= len(shape)
     rest = reduced(shape, axis, False)
     target = reshape_to(F, cast(F, target, "int32"), rest)
+    if rest == ():  # for which mxnet's pick has no rule
+        pair = reshape_to(F, target, (1,)), reshape_to(F, output, (1, *shape))
+        return reshape_to(F, sparse_categorical_crossentropy(F, *pair, from_logits, -1), ())
     if from_logits:
         logs = noted(F, log_softmax(F, output, axis), shape, dtype)
         return F._npi_negative(F._npx_pick(logs, target, axis=axis, keepdims=False, mode="wrap"))

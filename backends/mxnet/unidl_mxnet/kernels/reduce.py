@@ -126,10 +126,13 @@ def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     axes = axes_of(axis, len(shape))
     if not axes or 0 in shape:
         return F._npi_log(sum(F, F._npi_exp(x), axis, keepdims))
-    top = F._np_max(F.BlockGrad(x), axis=axes, keepdims=True)
-    top = F._npi_where(F._npi_isfinite(top), top, zeros(F, (), F.dtype(x)))
+    highest = F._np_max(F.BlockGrad(x), axis=axes, keepdims=True)
+    top = F._npi_where(F._npi_isfinite(highest), highest, zeros(F, (), F.dtype(x)))
     total = F._np_sum(F._npi_exp(F._npi_subtract(x, top)), axis=axes, keepdims=True)
-    return reshape_to(F, F._npi_add(F._npi_log(total), top), reduced(shape, axis, keepdims))
+    result = F._npi_add(F._npi_log(total), top)
+    # mxnet's compensated sum of an infinity is NaN.
+    result = F._npi_where(F._npi_equal_scalar(highest, scalar="inf"), highest, result)
+    return reshape_to(F, result, reduced(shape, axis, keepdims))
 
 
 def var(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:

@@ -236,7 +236,7 @@ def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> An
         indices = broadcast_to(F, indices, dims)
     if rest != shape[:axis] + shape[axis + 1 :]:
         x = broadcast_to(F, x, (*rest[:axis], n, *rest[axis:]))
-    if k == 1 and n and 0 not in rest:
+    if k == 1 and n and rest and 0 not in rest:
         index = reshape_to(F, noted(F, indices, dims, "int32"), rest)
         return F._npx_pick(x, index, axis=axis, keepdims=True, mode="wrap")
     order = (*(i for i in range(rank) if i != axis), axis)

@@ -221,7 +221,7 @@ def _pool(F: Any, kind: str, inputs: Any, pool_size: Any, strides: Any, padding:
         # One more at the end: rounding the number of windows up usually gives it.
         convention = "full"
         for z, w, s, (a, _) in zip(shape[2:], window, g.strides, pairs, strict=True):
-            if -(-(z + 2 * a - w) // s) + 1 != -(-z // s):
+            if w > z + 2 * a or -(-(z + 2 * a - w) // s) + 1 != -(-z // s):
                 return _last(F, _pool_odd(F, kind, x, window, g, pairs), len(shape), g.channels_last)
     result = F.Pooling(
         x, kernel=window, stride=g.strides, pad=tuple(a for a, _ in pairs), pool_type=kind,
