@@ -10,7 +10,6 @@ from unidl import ops
 from unidl.metrics._base import Metric, squeezed, visible_weight
 from unidl.metrics._means import _ratio
 
-
 _LOWEST = -1e10  # what predictions become that are not among the top k; as a threshold, below all others
 
 
