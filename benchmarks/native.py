@@ -69,7 +69,8 @@ def tensorflow_loop(samples: int) -> Callable[[], float]:
     total, right = tf.Variable(0.0), tf.Variable(0.0)
 
     @tf.function
-    def step(inputs: Any, labels: Any) -> None:
+    def step(picked: Any) -> None:
+        inputs, labels = tf.gather(x, picked), tf.gather(y, picked)
         with tf.GradientTape() as tape:
             h = tf.nn.relu(inputs @ weights[0] + weights[1])
             h = tf.nn.relu(h @ weights[2] + weights[3])
@@ -90,8 +91,7 @@ def tensorflow_loop(samples: int) -> Callable[[], float]:
         total.assign(0.0)
         right.assign(0.0)
         for start in range(0, samples, BATCH):
-            picked = order[start : start + BATCH]
-            step(tf.gather(x, picked), tf.gather(y, picked))
+            step(order[start : start + BATCH])
         return float(total) / samples
 
     return epoch
@@ -99,7 +99,8 @@ def tensorflow_loop(samples: int) -> Callable[[], float]:
 
 def mxnet_loop(samples: int) -> Callable[[], float]:
     """Gluon: a hybridized net, `Trainer` with Adam."""
-    from unidl_mxnet._engine import mx  # MXNet 1.9 needs help to import beside a recent NumPy
+    import unidl  # noqa: F401  (MXNet 1.9 needs the help of its backend to import beside a recent NumPy)
+    from unidl_mxnet._engine import mx
 
     gluon = mx.gluon
     mx.random.seed(0)

@@ -90,6 +90,14 @@ class CallbackList:
         if self._bar is not None:
             self._bar.close()
 
+    def __enter__(self) -> CallbackList:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        """Give the terminal back if the loop inside failed; `on_…_end` does otherwise."""
+        if kind is not None:
+            self.close()
+
     # -- hooks ------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Any = None) -> None:

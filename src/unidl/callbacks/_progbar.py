@@ -86,7 +86,9 @@ class ProgbarLogger(Callback):
             self._end(logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        self._begin("Predict")
+        # A log file says what was learned; a line for every call of `predict` is asked for by verbose=1 or 2.
+        if self._style != "plain" or self.params.get("verbose") != "auto":
+            self._begin("Predict")
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._end(logs)
