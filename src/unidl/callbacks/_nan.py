@@ -24,6 +24,9 @@ class TerminateOnNaN(Callback):
         self.raise_error, self.diagnose = raise_error, diagnose
         self._before: list[Any] = []
 
+    def overrides(self, hook: str) -> bool:
+        return super().overrides(hook) and (self.diagnose or hook != "on_train_batch_begin")
+
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         if self.diagnose and self.model.built:
             self._before = self.model.get_weights()
