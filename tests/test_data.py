@@ -546,3 +546,40 @@ def test_tf_data_feeds_every_backend():
     assert len(read(adapt(data.repeat(), steps=5))) == 5
     with pytest.raises(ValueError, match="empty"):
         adapt(data.take(0))
+
+
+# -- in fit ----------------------------------------------------------------------------------------
+
+
+def sources():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    from torch.utils.data import DataLoader, TensorDataset
+
+    x, y = arrays(40)
+    x = x / 120
+    pairs = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 40, 8)]
+    tensors = TensorDataset(torch.tensor(x), torch.tensor(y))
+    return {
+        "arrays": ((x, y), {"batch_size": 8, "shuffle": False}),
+        "tensors": ((active.to_tensor(x), active.to_tensor(y)), {"batch_size": 8, "shuffle": False}),
+        "lists": ((x.tolist(), y.tolist()), {"batch_size": 8, "shuffle": False}),
+        "generator": ((itertools.cycle(pairs),), {"steps_per_epoch": 5}),
+        "loader": ((DataLoader(tensors, batch_size=8),), {}),
+        "tf.data": ((tf.data.Dataset.from_tensor_slices((x, y)).batch(8),), {}),
+        "PyDataset": ((Batches(x, y, 8, workers=2),), {"shuffle": False}),
+    }
+
+
+@pytest.mark.skipif(not active.trains, reason="the backend does not train")
+def test_a_fit_does_not_depend_on_where_the_data_comes_from():
+    losses = {}
+    for name, (data, arguments) in sources().items():
+        set_random_seed(0)
+        model = unidl.Sequential([unidl.Input((3,)), unidl.layers.Dense(40)])
+        loss = unidl.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(unidl.optimizers.SGD(0.1), loss)
+        losses[name] = model.fit(*data, epochs=2, verbose=0, **arguments).history["loss"]
+    assert losses["arrays"][1] < losses["arrays"][0]
+    for name, values in losses.items():
+        assert values == pytest.approx(losses["arrays"], rel=1e-6), name

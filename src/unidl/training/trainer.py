@@ -299,11 +299,12 @@ class Trainer:
                 end(count - 1, self._logs(result))
             if progress is not None:
                 progress(count, logs)
-            if count == limit or self.stop_training:
+            # What ended a fit must not end the validation after it, nor a later evaluation.
+            if count == limit or (self.stop_training and kind == "train"):
                 break
         if count == 0:
             raise ValueError("The data yielded no batch: it is empty, or a generator that has been used up.")
-        if limit is not None and count < limit and not self.stop_training:
+        if limit is not None and count < limit and not (self.stop_training and kind == "train"):
             warnings.warn(
                 f"The data ended after {count} of {limit} batches; "
                 "a generator must yield steps_per_epoch * epochs batches.",
@@ -354,7 +355,7 @@ class Trainer:
         )  # fmt: skip
         self.reset_metrics()
         hooks.on_test_begin()
-        with active.no_grad():
+        with active.no_grad(), hooks:
             logs = self._run_epoch(adapter, self._steps.test_function(), hooks, "test", 0, steps)
         hooks.on_test_end(logs)
         if return_dict:
@@ -384,7 +385,7 @@ class Trainer:
         parts: list[list[np.ndarray]] = []
         outputs: Any = None
         hooks.on_predict_begin()
-        with active.no_grad():
+        with active.no_grad(), hooks:
             for count, batch in enumerate(adapter.batches(), 1):
                 if hooks.wants_predict_batch_begin:
                     hooks.on_predict_batch_begin(count - 1)
