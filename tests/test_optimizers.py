@@ -1,0 +1,380 @@
+"""Optimizers: against formulas in plain NumPy, kernels against the rules in ops, options, state, schedules."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import unidl
+from unidl import ops, optimizers
+from unidl.backend import active
+from unidl.optimizers import schedules
+
+Arrays = list[np.ndarray]
+SHAPES: list[tuple[int, ...]] = [(3, 4), (5,), ()]
+STEPS = 5
+
+
+def start() -> tuple[Arrays, list[Arrays]]:
+    """Weights, and the gradients of each step."""
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=s).astype("float32") for s in SHAPES]
+    return weights, [[rng.normal(size=s).astype("float32") for s in SHAPES] for _ in range(STEPS)]
+
+
+def made(weights: Arrays) -> list[Any]:
+    return [unidl.Variable(w, name=f"w{i}") for i, w in enumerate(weights)]
+
+
+def values(variables: list[Any]) -> Arrays:
+    return [active.to_numpy(v).copy() for v in variables]
+
+
+def trained(optimizer: Any, steps: int = STEPS) -> Arrays:
+    """What the optimizer makes of the weights, by its updater."""
+    weights, gradients = start()
+    variables = made(weights)
+    update = optimizer.updater(variables)
+    for some in gradients[:steps]:
+        update([active.to_tensor(g) for g in some])
+    return values(variables)
+
+
+# -- the rules, in float64 -------------------------------------------------------------------------
+
+
+def sgd(
+    w: Any, g: Any, s: dict[str, Any], t: int, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False
+) -> Any:
+    s["m"] = momentum * s.get("m", 0) - lr * g
+    return w + (momentum * s["m"] - lr * g if nesterov else s["m"])
+
+
+def adam(
+    w: Any, g: Any, s: dict[str, Any], t: int, lr: float = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
+    epsilon: float = 1e-7, amsgrad: bool = False,
+) -> Any:  # fmt: skip
+    s["m"] = beta_1 * s.get("m", 0) + (1 - beta_1) * g
+    s["v"] = beta_2 * s.get("v", 0) + (1 - beta_2) * g * g
+    v = s["h"] = np.maximum(s.get("h", 0), s["v"]) if amsgrad else s["v"]
+    return w - lr * math.sqrt(1 - beta_2**t) / (1 - beta_1**t) * s["m"] / (np.sqrt(v) + epsilon)
+
+
+def rmsprop(
+    w: Any, g: Any, s: dict[str, Any], t: int, lr: float = 0.001, rho: float = 0.9, momentum: float = 0.0,
+    epsilon: float = 1e-7, centered: bool = False,
+) -> Any:  # fmt: skip
+    s["v"] = rho * s.get("v", 0) + (1 - rho) * g * g
+    s["a"] = rho * s.get("a", 0) + (1 - rho) * g
+    scale = s["v"] - s["a"] ** 2 if centered else s["v"]
+    s["m"] = momentum * s.get("m", 0) + lr * g / np.sqrt(scale + epsilon)
+    return w - s["m"]
+
+
+def reference(rule: Any, decay: float = 0.0, lr: float = 0.01, clip: Any = None, **kwargs: Any) -> Arrays:
+    weights, gradients = start()
+    state: list[dict[str, Any]] = [{} for _ in weights]
+    current = [w.astype("float64") for w in weights]
+    for t, some in enumerate(gradients, 1):
+        some = [g.astype("float64") for g in some]
+        some = clip(some) if clip else some
+        for i, g in enumerate(some):
+            current[i] = rule(current[i] * (1 - lr * decay), g, state[i], t, lr=lr, **kwargs)
+    return current
+
+
+RULES: list[Any] = [
+    ("SGD", sgd, {}),
+    ("SGD", sgd, {"momentum": 0.9}),
+    ("SGD", sgd, {"momentum": 0.9, "nesterov": True}),
+    ("Adam", adam, {}),
+    ("Adam", adam, {"beta_1": 0.0}),
+    ("Adam", adam, {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 0.01}),
+    ("Adam", adam, {"amsgrad": True, "beta_2": 0.5}),
+    ("AdamW", adam, {}),
+    ("AdamW", adam, {"amsgrad": True, "beta_2": 0.5}),
+    ("RMSprop", rmsprop, {}),
+    ("RMSprop", rmsprop, {"momentum": 0.5, "rho": 0.8}),
+    ("RMSprop", rmsprop, {"centered": True, "epsilon": 0.01}),
+    ("RMSprop", rmsprop, {"centered": True, "epsilon": 0.01, "momentum": 0.5}),
+]
+each_rule = pytest.mark.parametrize(("name", "rule", "kwargs"), RULES, ids=lambda v: str(v) if not callable(v) else "")
+
+
+def close(got: Arrays, expected: Arrays) -> None:
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+@each_rule
+@pytest.mark.parametrize("decay", [None, 0.1])
+@pytest.mark.parametrize("fused", [True, False])
+def test_updates_follow_the_formula(
+    name: str, rule: Any, kwargs: Any, decay: float | None, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not fused:
+        monkeypatch.setattr(optimizers.Optimizer, "_fused", lambda *args: None)
+    options = {} if name == "AdamW" and decay is None else {"weight_decay": decay}
+    optimizer = getattr(optimizers, name)(0.01, **options, **kwargs)
+    expected = reference(rule, decay or (0.004 if name == "AdamW" else 0.0), **kwargs)
+    close(trained(optimizer), expected)
+    assert int(active.to_numpy(optimizer.iterations)) == STEPS
+
+
+def clipped_each(limit: float) -> Any:
+    return lambda gs: [g * min(1.0, limit / np.sqrt((g * g).sum())) for g in gs]
+
+
+def clipped_together(limit: float) -> Any:
+    def clip(gs: Arrays) -> Arrays:
+        norm = np.sqrt(sum((g * g).sum() for g in gs))
+        return [g * min(1.0, limit / norm) for g in gs]
+
+    return clip
+
+
+@pytest.mark.parametrize(
+    ("option", "clip"),
+    [
+        ({"clipnorm": 1.0}, clipped_each(1.0)),
+        ({"clipnorm": 50.0}, clipped_each(50.0)),
+        ({"global_clipnorm": 1.0}, clipped_together(1.0)),
+        ({"clipvalue": 0.3}, lambda gs: [np.clip(g, -0.3, 0.3) for g in gs]),
+    ],
+    ids=str,
+)
+def test_clipping(option: dict[str, float], clip: Any) -> None:
+    close(trained(optimizers.SGD(0.1, momentum=0.9, **option)), reference(sgd, lr=0.1, momentum=0.9, clip=clip))
+
+
+def test_moving_averages() -> None:
+    weights, gradients = start()
+    optimizer = optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7)
+    variables = made(weights)
+    average: Any = None
+    for some in gradients:
+        optimizer.apply([active.to_tensor(g) for g in some], variables)
+        average = values(variables)[0] if average is None else 0.7 * average + 0.3 * values(variables)[0]
+    np.testing.assert_allclose(values(optimizer.slots["average"])[0], average, rtol=1e-5)
+    optimizer.finalize_variable_values(variables)
+    np.testing.assert_allclose(values(variables)[0], average, rtol=1e-5)
+
+
+def test_averages_overwrite_variables_every_few_steps() -> None:
+    plain, w = start()[0][0].astype("float64"), start()[0][0].astype("float64")
+    average: Any = None
+    for t, some in enumerate(start()[1], 1):
+        w = w - 0.1 * some[0]
+        average = w if average is None else 0.7 * average + 0.3 * w
+        w = average if t % 2 == 0 else w
+    assert not np.allclose(plain, w)
+    got = trained(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7, ema_overwrite_frequency=2))
+    np.testing.assert_allclose(got[0], w, rtol=1e-5)
+
+
+def test_some_variables_may_be_left_out_of_decay() -> None:
+    for cls in (optimizers.SGD, optimizers.AdamW):
+        variables = made([np.ones((2,), "float32"), np.ones((2,), "float32"), np.ones((2,), "float32")])
+        variables[1]._path = "model/dense/bias"
+        optimizer = cls(0.5, weight_decay=0.1)
+        optimizer.exclude_from_weight_decay([variables[2]], ["bias"])
+        optimizer.apply([active.to_tensor(np.zeros(2, "float32"))] * 3, variables)
+        assert [v[0] for v in values(variables)] == pytest.approx([0.95, 1.0, 1.0])
+
+
+def test_constraints_hold_after_each_update() -> None:
+    variable = unidl.Variable(np.array([0.1, 2.0], "float32"))
+    variable.constraint = unidl.constraints.NonNeg()
+    optimizers.SGD(1.0).apply([active.to_tensor(np.ones(2, "float32"))], [variable])
+    np.testing.assert_allclose(active.to_numpy(variable), [0.0, 1.0])
+
+
+def test_a_missing_gradient_leaves_its_variable_and_warns() -> None:
+    weights, gradients = start()
+    variables = made(weights)
+    optimizer = optimizers.Adam(0.01)
+    with pytest.warns(UserWarning, match="w1"):
+        optimizer.apply([active.to_tensor(gradients[0][0]), None, active.to_tensor(gradients[0][2])], variables)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # told once
+        optimizer.apply([active.to_tensor(gradients[1][0]), None, active.to_tensor(gradients[1][2])], variables)
+    np.testing.assert_array_equal(values(variables)[1], weights[1])
+    state: dict[str, Any] = {}
+    expected = weights[0].astype("float64")
+    for t in (1, 2):
+        expected = adam(expected, gradients[t - 1][0], state, t, lr=0.01)
+    np.testing.assert_allclose(values(variables)[0], expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="w0, w1, w2"):
+        optimizer.apply([None, None, None], variables)
+
+
+def test_a_subset_of_the_variables_uses_its_own_slots() -> None:
+    weights, gradients = start()
+    variables = made(weights)
+    optimizer = optimizers.SGD(0.1, momentum=0.9)
+    optimizer.build(variables)
+    update = optimizer.updater([variables[2], variables[0]])
+    for some in gradients[:3]:
+        update([active.to_tensor(some[2]), active.to_tensor(some[0])])
+    w, state = weights[0].astype("float64"), {}  # type: ignore[var-annotated]
+    for t, some in enumerate(gradients[:3], 1):
+        w = sgd(w, some[0], state, t, lr=0.1, momentum=0.9)
+    np.testing.assert_allclose(values(variables)[0], w, rtol=1e-5, atol=1e-6)
+    assert not values([optimizer.slot("momentum", variables[1])])[0].any()
+
+
+def test_state_can_be_saved_and_goes_on_where_it_was() -> None:
+    weights, gradients = start()
+    for cls in (optimizers.Adam, lambda: optimizers.SGD(0.1, momentum=0.9), lambda: optimizers.RMSprop(centered=True)):
+        variables, optimizer = made(weights), cls()
+        for some in gradients[:3]:
+            optimizer.apply([active.to_tensor(g) for g in some], variables)
+        store: dict[str, Any] = {}
+        optimizer.save_own_variables(store)
+        other, copies = cls(), made(values(variables))
+        other.build(copies)
+        other.load_own_variables(store)
+        for some in gradients[3:]:
+            optimizer.apply([active.to_tensor(g) for g in some], variables)
+            other.apply([active.to_tensor(g) for g in some], copies)
+        for a, b in zip(values(variables), values(copies), strict=True):
+            np.testing.assert_array_equal(a, b)
+        with pytest.raises(ValueError, match="arrays were given"):
+            cls().load_own_variables(store)
+
+
+def test_learning_rate_can_be_read_and_set_while_training() -> None:
+    variable = unidl.Variable(np.float32(1.0))
+    optimizer = optimizers.SGD(0.5)
+    one = active.to_tensor(np.float32(1.0))
+    optimizer.apply([one], [variable])
+    optimizer.learning_rate = 0.125
+    optimizer.apply([one], [variable])
+    assert float(active.to_numpy(variable)) == 0.375
+    assert float(active.to_numpy(optimizer.learning_rate)) == 0.125
+    assert optimizer.get_config()["learning_rate"] == 0.125
+
+
+# -- schedules -------------------------------------------------------------------------------------
+
+
+def cosine(p: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * min(p, 1.0)))
+
+
+SCHEDULES: list[Any] = [
+    (schedules.ExponentialDecay(0.1, 4, 0.5), lambda t: 0.1 * 0.5 ** (t / 4)),
+    (schedules.ExponentialDecay(0.1, 4, 0.5, staircase=True), lambda t: 0.1 * 0.5 ** (t // 4)),
+    (schedules.InverseTimeDecay(0.1, 4, 0.5), lambda t: 0.1 / (1 + 0.5 * t / 4)),
+    (schedules.InverseTimeDecay(0.1, 4, 0.5, staircase=True), lambda t: 0.1 / (1 + 0.5 * (t // 4))),
+    (schedules.PiecewiseConstantDecay([2, 5], [1.0, 0.5, 0.1]), lambda t: 1.0 if t <= 2 else 0.5 if t <= 5 else 0.1),
+    (schedules.PolynomialDecay(0.1, 8, 0.01, 2.0), lambda t: 0.09 * (1 - min(t, 8) / 8) ** 2 + 0.01),
+    (
+        schedules.PolynomialDecay(0.1, 4, 0.01, cycle=True),
+        lambda t: 0.09 * (1 - t / (4 * max(1, math.ceil(t / 4)))) + 0.01,
+    ),
+    (schedules.CosineDecay(0.1, 8, alpha=0.2), lambda t: 0.1 * (0.8 * cosine(t / 8) + 0.2)),
+    (
+        schedules.CosineDecay(0.0, 8, warmup_target=0.1, warmup_steps=4),
+        lambda t: 0.1 * t / 4 if t < 4 else 0.1 * cosine((t - 4) / 8),
+    ),
+    (schedules.CosineDecayRestarts(0.1, 3, t_mul=1.0), lambda t: 0.1 * cosine((t % 3) / 3)),
+    # Periods of 3 and 6 steps.
+    (
+        schedules.CosineDecayRestarts(0.1, 3, 2.0, 0.5, 0.1),
+        lambda t: 0.1 * (0.9 * (cosine(t / 3) if t < 3 else 0.5 * cosine((t - 3) / 6)) + 0.1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("schedule", "expected"), SCHEDULES, ids=lambda v: type(v).__name__)
+def test_schedules(schedule: Any, expected: Any) -> None:
+    # At the ends of the restarts' periods rounding decides which side of the jump a step is on.
+    steps = [t for t in range(9) if not isinstance(schedule, schedules.CosineDecayRestarts) or t not in (3, 6)]
+    got = [float(active.to_numpy(schedule(active.to_tensor(np.int32(t))))) for t in steps]
+    np.testing.assert_allclose(got, [expected(t) for t in steps], rtol=1e-5, atol=1e-7)
+    again = schedules.deserialize(schedules.serialize(schedule))
+    assert type(again) is type(schedule) and again.get_config() == schedule.get_config()
+
+
+def test_a_schedule_decides_the_learning_rate_of_each_step() -> None:
+    for fast in (optimizers.SGD, optimizers.Adam):
+        variable = unidl.Variable(np.float32(1.0))
+        optimizer = fast(schedules.ExponentialDecay(0.5, 1, 0.5))
+        w, state, one = 1.0, {}, active.to_tensor(np.float32(1.0))  # type: ignore[var-annotated]
+        update = optimizer.updater([variable])
+        for t in (1, 2, 3):
+            assert float(active.to_numpy(optimizer.learning_rate)) == pytest.approx(0.5**t)
+            update([one])
+            rule = sgd if fast is optimizers.SGD else adam
+            w = rule(w, np.float64(1.0), state, t, lr=0.5**t)
+        assert float(active.to_numpy(variable)) == pytest.approx(w, rel=1e-4)
+        with pytest.raises(TypeError, match="schedule"):
+            optimizer.learning_rate = 0.1
+        again = optimizers.deserialize(optimizers.serialize(optimizer))
+        assert again.get_config() == optimizer.get_config()
+
+
+# -- names, own rules, errors ----------------------------------------------------------------------
+
+
+def test_own_optimizers_need_only_a_rule() -> None:
+    class Signs(optimizers.Optimizer):
+        slot_names = ("count",)
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            self.assign_add(self.slot("count", variable), ops.ones_like(gradient))
+            self.assign_sub(variable, ops.multiply(ops.sign(gradient), learning_rate))
+
+    class Halved(optimizers.SGD):  # the fused kernel of SGD must not be used
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            super().update_step(ops.multiply(gradient, 0.5), variable, learning_rate)
+
+    weights, gradients = start()
+    signs = Signs(0.1)
+    expected = weights[0] - 0.1 * sum(np.sign(g[0]) for g in gradients)
+    np.testing.assert_allclose(trained(signs)[0], expected, rtol=1e-5, atol=1e-6)
+    assert (values(signs.slots["count"])[0] == STEPS).all()
+    np.testing.assert_allclose(trained(Halved(0.1))[0], weights[0] - 0.05 * sum(g[0] for g in gradients), rtol=1e-5)
+
+
+def test_names_and_configurations() -> None:
+    for name in ("sgd", "SGD", "adam", "Adam", "adamw", "AdamW", "rmsprop", "RMSprop"):
+        assert type(optimizers.get(name)).__name__.lower() == name.lower()
+    original = optimizers.AdamW(0.5, weight_decay=0.1, amsgrad=True, clipnorm=2.0)
+    again = optimizers.deserialize(optimizers.serialize(original))
+    assert again.get_config() == original.get_config()
+    assert (again.weight_decay, again.amsgrad, again.clipnorm) == (0.1, True, 2.0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: optimizers.SGD(-1.0),
+        lambda: optimizers.SGD("fast"),
+        lambda: optimizers.SGD(momentum=2.0),
+        lambda: optimizers.Adam(beta_1=1.0),
+        lambda: optimizers.Adam(clipnorm=1.0, clipvalue=1.0),
+        lambda: optimizers.Adam(clipnorm=0.0),
+        lambda: optimizers.Adam(weight_decay=-1.0),
+        lambda: optimizers.Adam(ema_overwrite_frequency=3),
+        lambda: optimizers.Adam(gradient_accumulation_steps=4),
+        lambda: optimizers.get("nonsense"),
+        lambda: optimizers.get(lambda g: g),
+        lambda: optimizers.SGD().apply([1.0]),
+        lambda: optimizers.SGD().apply([1.0], []),
+        lambda: optimizers.SGD().apply([], []),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make: Any) -> None:
+    with pytest.raises(ValueError):
+        make()
+
+
+def test_unknown_arguments_are_refused() -> None:
+    with pytest.raises(TypeError, match="decay"):
+        optimizers.SGD(decay=0.1)
