@@ -159,6 +159,8 @@ class Executable:
         self._plain = [p for p, _ in self._outputs] == list(range(n))
         self._size = n
         self._draws = builder.draws
+        # mxnet's batch normalization uses the batch's own moments only while autograd is in training mode.
+        self._training_mode = any(n.op.name == _FUSED for n in graph.nodes)
         used = {id(v) for v in builder.values.values()}
         leaves = {id(t) for node in graph.nodes if id(node) in builder.main for t in node.inputs()}
         heads_end = graph.outputs[: builder.heads]
@@ -175,12 +177,16 @@ class Executable:
         for place, index in self._slots:
             arguments[place] = inputs[index].handle
         count, results = ctypes.c_int(0), ctypes.POINTER(_Handle)()
-        _check(
-            _LIB.MXInvokeCachedOpEx(
-                self._cached.handle, self._count, self._arrays(*arguments), ctypes.byref(count), ctypes.byref(results),
-                ctypes.byref(ctypes.POINTER(ctypes.c_int)()),
-            )
+        previous = ctypes.c_int(1)
+        if self._training_mode:
+            _LIB.MXAutogradSetIsTraining(ctypes.c_int(1), ctypes.byref(previous))
+        status = _LIB.MXInvokeCachedOpEx(
+            self._cached.handle, self._count, self._arrays(*arguments), ctypes.byref(count), ctypes.byref(results),
+            ctypes.byref(ctypes.POINTER(ctypes.c_int)()),
         )  # fmt: skip
+        if not previous.value:
+            _LIB.MXAutogradSetIsTraining(ctypes.c_int(0), ctypes.byref(previous))
+        _check(status)
         return [_ndarray(_Handle(results[i])) for i in range(count.value)]
 
     def finish(self, results: list[Any]) -> tuple[Any, ...]:
