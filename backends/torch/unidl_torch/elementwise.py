@@ -40,11 +40,9 @@ def _tensors(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
 def clip(x: Tensor, x_min: Any, x_max: Any) -> Tensor:
     if isinstance(x_min, (int, float)) and isinstance(x_max, (int, float)) and x.dtype.is_floating_point:
         return torch.clamp(x, x_min, x_max)
-    low, high = (torch.as_tensor(v, device=x.device) for v in (x_min, x_max))
-    dtype = torch.promote_types(torch.promote_types(x.dtype, low.dtype), high.dtype)
-    if not x.dtype.is_floating_point and isinstance(x_min, int) and isinstance(x_max, int):
-        dtype = x.dtype
-    return torch.minimum(torch.maximum(x.to(dtype), low.to(dtype)), high.to(dtype))
+    from unidl import ops  # bounds that are tensors, or of another kind, meet `x` by unidl's promotion
+
+    return ops.minimum(ops.maximum(x, x_min), x_max)
 
 
 def round(x: Tensor, decimals: int = 0) -> Tensor:

@@ -154,6 +154,8 @@ def average_pool(
     g = geometry(n, pool_size if strides is None else strides, padding, 1, data_format)
     window = sized(pool_size, n, "pool_size")
     x = _channels_first(inputs) if g.channels_last else inputs
+    if n == 3 and x.device.type == "cpu" and x.dtype.itemsize == 2:  # there is no kernel
+        return average_pool(inputs.float(), pool_size, strides, padding, data_format).to(inputs.dtype)
     pool: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[n - 1]
     if g.padding == "same":
         padded, pads = _same(x, window, g.strides, g.dilation)
@@ -250,8 +252,10 @@ def scaled_dot_product_attention(
             mask = torch.logical_and(
                 mask, torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
             )
-        # A finite number, so that a target which sees nothing gets the mean of all values and not NaN.
-        mask = torch.zeros(mask.shape, dtype=query.dtype, device=query.device).masked_fill_(~mask, -3e4)
+        # A finite number so large that scores vanish beside it: a target which sees nothing gets the mean of all values.
+        hidden = -6e4 if query.dtype is torch.float16 else -1e38
+        mask = torch.zeros(mask.shape, dtype=query.dtype, device=query.device).masked_fill_(~mask, hidden)
+        mask = mask.expand(query.shape[-2], key.shape[-2]) if mask.dim() < 2 else mask
         return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
     return F.scaled_dot_product_attention(query, key, value, is_causal=is_causal, scale=scale)
 

@@ -183,7 +183,7 @@ TABLE: dict[str, Any] = {
     "zeros_like": zeros_like,
     "ones_like": ones_like,
     "arange": arange,
-    "reshape": torch.reshape,
+    "reshape": Tensor.reshape,
     "transpose": transpose,
     "expand_dims": expand_dims,
     "squeeze": squeeze,
