@@ -92,7 +92,7 @@ class Draw:
             if distinct:
                 values = self.numbers.permutation(size)
             else:
-                values = self.numbers.integers(max(low, 0) if dtype[0] == "u" else low, int(high) + 1, size)
+                values = self.numbers.integers(int(max(low, 0) if dtype[0] == "u" else low), int(high) + 1, size)
             return values.reshape(shape).astype(dtype)
         if self.smooth or distinct:
             places = (self.numbers.permutation(size) + self.numbers.uniform(0.2, 0.8, size)) / max(size, 1)

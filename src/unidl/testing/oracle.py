@@ -82,7 +82,7 @@ def directional(
     points = [x if x.dtype.kind in "biu" else x.astype("float64") for x in arrays(arguments)]
 
     def at(distance: float) -> float:
-        moved = [x if d is None else x + distance * d for x, d in zip(points, directions, strict=True)]
+        moved = [x if d is None else np.asarray(x + distance * d) for x, d in zip(points, directions, strict=True)]
         return float(run(*moved)[0])
 
     return (at(step) - at(-step)) / (2 * step)

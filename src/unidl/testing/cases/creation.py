@@ -24,7 +24,7 @@ def _full(r: Draw) -> tuple[Any, ...]:
     value = r.array(r.broadcasting(shape))
     if r.dtype in ("float32", "int32") and r.flag():
         return shape, (2.5 if r.dtype == "float32" else 3)
-    return (shape, value) if r.flag() else (shape, value, r.choice(*_ALL[:5]))
+    return (shape, value) if r.smooth or r.flag() else (shape, value, r.choice(*_ALL[:5]))
 
 
 def _full_like(r: Draw) -> tuple[Any, ...]:

@@ -42,7 +42,7 @@ add("round", _round, _SIGNED, gradient="x")
 def _cast(r: Draw) -> tuple[Any, ...]:
     target = r.choice("float32", "float64", "float16", "int32", "int64", "uint8", "bool")
     if r.smooth:
-        return r.tensor(), "float32"
+        return r.tensor(), "float64"
     return r.array(r.shape(), None, 0 if "u" in target else -9, 9), target
 
 

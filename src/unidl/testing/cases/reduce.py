@@ -32,7 +32,7 @@ def _running(high: float) -> Any:
     def build(r: Draw) -> tuple[Any, ...]:
         x = r.tensor(1, 3, low=-high, high=high)
         if r.integer(0, 3) == 0:
-            return (x,) if r.flag() else (x, None, "float32")
+            return (x,) if r.smooth or r.flag() else (x, None, "float32")
         return x, r.axis(x.ndim)
 
     return build
