@@ -105,16 +105,28 @@ def weight_value(name: str, shape: tuple[int, ...], seed: str) -> np.ndarray:
 def _conv_cases() -> list[Case]:
     cases = [
         Case("conv1d", "Conv1D", {"filters": 4, "kernel_size": 3, "activation": "relu"}, "b t 3"),
-        Case("conv1d_causal", "Conv1D", {"filters": 4, "kernel_size": 3, "padding": "causal", "dilation_rate": 2}, "b t 3"),
+        Case(
+            "conv1d_causal",
+            "Conv1D",
+            {"filters": 4, "kernel_size": 3, "padding": "causal", "dilation_rate": 2},
+            "b t 3",
+        ),
         Case("conv1d_strided", "Conv1D", {"filters": 4, "kernel_size": 2, "strides": 2, "use_bias": False}, "b t 3"),
         Case("conv2d_groups", "Conv2D", {"filters": 4, "kernel_size": 3, "groups": 2, "padding": "same"}, "b h w 4"),
         Case("conv2d_dilated", "Conv2D", {"filters": 4, "kernel_size": [3, 2], "dilation_rate": [2, 1]}, "b h w 3"),
-        Case("conv3d", "Conv3D", {"filters": 2, "kernel_size": 2, "strides": [1, 2, 1], "padding": "same"}, "b d h w 2"),
+        Case(
+            "conv3d", "Conv3D", {"filters": 2, "kernel_size": 2, "strides": [1, 2, 1], "padding": "same"}, "b d h w 2"
+        ),
         Case("depthwise_conv1d", "DepthwiseConv1D", {"kernel_size": 3, "depth_multiplier": 2}, "b t 3"),
         Case("separable_conv1d", "SeparableConv1D", {"filters": 4, "kernel_size": 3, "padding": "same"}, "b t 3"),
         Case("separable_conv2d", "SeparableConv2D", {"filters": 4, "kernel_size": 3, "depth_multiplier": 2}, "b h w 3"),
         Case("conv1d_transpose", "Conv1DTranspose", {"filters": 2, "kernel_size": 3, "strides": 2}, "b t 3"),
-        Case("conv3d_transpose", "Conv3DTranspose", {"filters": 2, "kernel_size": 3, "strides": 2, "padding": "same"}, "b d d d 2"),
+        Case(
+            "conv3d_transpose",
+            "Conv3DTranspose",
+            {"filters": 2, "kernel_size": 3, "strides": 2, "padding": "same"},
+            "b d d d 2",
+        ),
         Case(
             "conv2d_transpose_output_padding",
             "Conv2DTranspose",
@@ -148,7 +160,9 @@ def _pooling_cases() -> list[Case]:
             tag = f"{kind.lower()}_{padding}"
             cases += [
                 Case(f"{tag}_1d", f"{kind}Pooling1D", {"pool_size": 2, "padding": padding}, "b t 3"),
-                Case(f"{tag}_2d", f"{kind}Pooling2D", {"pool_size": [3, 2], "strides": 2, "padding": padding}, "b h w 3"),
+                Case(
+                    f"{tag}_2d", f"{kind}Pooling2D", {"pool_size": [3, 2], "strides": 2, "padding": padding}, "b h w 3"
+                ),
             ]
     for kind in ("Max", "Average"):
         for n, shape in ((1, "b t 3"), (2, "b h w 3"), (3, "b d h w 3")):
@@ -283,8 +297,8 @@ def _other_cases() -> list[Case]:
         Case("layer_normalization_bare", "LayerNormalization", {"center": False, "scale": False}, "b t 4"),
         Case("group_normalization", "GroupNormalization", {"groups": 2}, "b h w 4"),
         Case("group_normalization_each", "GroupNormalization", {"groups": -1, "axis": 1}, "b 3 w 4"),
-        Case("add", "Add", {}, [*pair, "b t 4"], masks=["b t:pad", None, "b t:holes"]),
-        Case("add_broadcast", "Add", {}, ["b t 4", "b 1 4"]),
+        Case("add", "Add", {}, [*pair, "b t 4"], masks=["b t:pad", "b t:pad", "b t:holes"]),
+        Case("add_broadcast", "Add", {}, ["b t 4", "b 1 4"], masks=["b t:pad", None]),
         Case("add_ranks", "Add", {}, ["b t 4", "b 4"]),
         Case("subtract", "Subtract", {}, pair),
         Case("multiply", "Multiply", {}, pair),

@@ -86,7 +86,9 @@ def test_symbolic_shapes_and_dtypes_are_the_actual_ones(case: Case) -> None:
         return SymbolicTensor(tuple(active.shape(array)), active.dtype(array))
 
     known = layer.compute_output_spec(
-        tree.map_structure(symbol, inputs), **{k: tree.map_structure(symbol, v) for k, v in tensors.items()}, **case.flags
+        tree.map_structure(symbol, inputs),
+        **{k: tree.map_structure(symbol, v) for k, v in tensors.items()},
+        **case.flags,
     )
     assert [(s.shape, s.dtype) for s in tree.flatten(known)] == actual
     model = functional(case, layer)

@@ -82,11 +82,9 @@ def transpose_padding(
     """
     reach = (window - 1) * dilation + 1
     if padding == "same":
-        if output_padding is None:
-            before = max(reach - stride, 0) // 2
-            return before, reach - stride - before
-        before = reach // 2
-        return before, before - output_padding
+        total = reach - stride if output_padding is None else 2 * (reach // 2) - output_padding
+        before = max(total, 0) // 2
+        return before, total - before
     return 0, min(reach - stride, 0) if output_padding is None else -output_padding
 
 

@@ -16,7 +16,7 @@ from unidl._state import state
 from unidl.backend import active
 from unidl.errors import OpError
 from unidl.graph.symbolic import SymbolicTensor, symbols
-from unidl.layers._calling import CallSpec, call_spec, record_layer, run_in_trace, shapes_of
+from unidl.layers._calling import CallSpec, attach_mask, call_spec, record_layer, run_in_trace, shapes_of
 
 _TYPES = active.tensor_types
 _FLOATS = frozenset(native for name, native in active.dtypes.items() if name in dtypes.FLOATS)
@@ -541,7 +541,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
                 output.mask = one
             elif one is not None:
                 state.masks = True
-                output._unidl_mask = one
+                attach_mask(output, one)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Symbolic outputs for symbolic inputs, without recording the call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,23 @@ def mask_of(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         masks = [mask_of(v) for v in value]
         return masks if any(m is not None for m in masks) else None
-    return getattr(value, "_unidl_mask", None)
+    mask = getattr(value, "_unidl_mask", None)
+    if mask is None and (found := _apart.get(id(value))) is not None and found[0]() is value:
+        return found[1]
+    return mask
+
+
+#: Masks of tensors that take no attributes (NumPy arrays), by id, for as long as the tensor lives.
+_apart: dict[int, tuple[Any, Any]] = {}
+
+
+def attach_mask(tensor: Any, mask: Any) -> None:
+    """Let a native tensor carry a mask to the layers that it is passed to."""
+    try:
+        tensor._unidl_mask = mask
+    except AttributeError:
+        key = id(tensor)
+        _apart[key] = weakref.ref(tensor, lambda _: _apart.pop(key, None)), mask
 
 
 def _shape(value: Any) -> Any:

@@ -44,11 +44,12 @@ class Merge(Layer):
         raise NotImplementedError
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """An element counts if it counts in every tensor that has a mask."""
-        merged = None
-        for mask in previous_mask or ():
-            if mask is not None:
-                merged = mask if merged is None else ops.logical_and(merged, mask)
+        """An element is left out if all tensors leave it out; a tensor without a mask leaves out none."""
+        if not previous_mask or any(mask is None for mask in previous_mask):
+            return None
+        merged = previous_mask[0]
+        for mask in previous_mask[1:]:
+            merged = ops.logical_or(merged, mask)
         return merged
 
 
