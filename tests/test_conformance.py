@@ -1,3 +1,0 @@
-"""The conformance kit on the active backend."""
-
-from unidl.testing.suite import *  # noqa: F403
