@@ -252,7 +252,9 @@ def scaled_dot_product_attention(
             mask = torch.logical_and(
                 mask, torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
             )
-        # A finite number so large that scores vanish beside it: a target which sees nothing gets the mean of all values.
+        if query.dtype is torch.float16 and query.device.type == "cpu":  # the kernel's float16 masks keep scores apart
+            return scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, scale).half()
+        # Scores vanish beside a number so large: a target that sees nothing gets the mean of all values.
         hidden = -6e4 if query.dtype is torch.float16 else -1e38
         mask = torch.zeros(mask.shape, dtype=query.dtype, device=query.device).masked_fill_(~mask, hidden)
         mask = mask.expand(query.shape[-2], key.shape[-2]) if mask.dim() < 2 else mask
