@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from unidl.backend.contract import Backend
 
+from unidl.backend.contract import Backend
 from unidl_tensorflow import (
     conv,
     creation,
@@ -93,19 +93,19 @@ class TensorFlowBackend(Backend):
 
     # -- variables --------------------------------------------------------------------------
 
-    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Variable:
-        return make_variable(self.to_tensor(value) if isinstance(value, np.ndarray) else value, trainable, name)
+    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Tensor:
+        return make_variable(value, trainable, name)
 
-    def assign(self, variable: Variable, value: Tensor) -> None:
+    def assign(self, variable: Tensor, value: Tensor) -> None:
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
-    def increment(self, variable: Variable) -> None:
+    def increment(self, variable: Tensor) -> None:
         tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=tf.ones(variable.shape, variable.dtype))
 
     # -- gradients --------------------------------------------------------------------------
 
     def differentiate(
-        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Variable]
+        self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Tensor]
     ) -> tuple[Any, list[Tensor | None], list[Tensor | None]]:
         return training.differentiate(fn, tensors, variables)
 
@@ -124,7 +124,7 @@ class TensorFlowBackend(Backend):
     def train_step(
         self,
         forward: Callable[..., tuple[Any, ...]],
-        variables: Sequence[Variable],
+        variables: Sequence[Tensor],
         apply: Callable[[list[Tensor | None]], None],
         *,
         jit: bool = False,
@@ -132,7 +132,7 @@ class TensorFlowBackend(Backend):
         return training.train_step(forward, variables, apply, jit=jit)
 
     def optimizer_kernel(
-        self, name: str, optimizer: Any, variables: Sequence[Variable]
+        self, name: str, optimizer: Any, variables: Sequence[Tensor]
     ) -> Callable[[list[Tensor]], None] | None:
         make = optimizers.KERNELS.get(name)
         if make is None or any(v.dtype not in FLOATS for v in variables):

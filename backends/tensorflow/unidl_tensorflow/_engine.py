@@ -25,10 +25,10 @@ else:
         if _EAGER in sys.modules and sys.modules[_EAGER] is None:
             del sys.modules[_EAGER]
 
-from tensorflow.python.autograph.core import config as _autograph
-from tensorflow.python.eager.record import stop_recording
-from tensorflow.python.framework.ops import EagerTensor, SymbolicTensor
-from tensorflow.python.ops.resource_variable_ops import ResourceVariable
+from tensorflow.python.autograph.core import config as _autograph  # noqa: E402
+from tensorflow.python.eager.record import stop_recording  # noqa: E402
+from tensorflow.python.framework.ops import EagerTensor, SymbolicTensor  # noqa: E402
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable  # noqa: E402
 
 # AutoGraph would rewrite unidl's own code inside users' `tf.function`s, and warn about generated functions.
 _autograph.CONVERSION_RULES = (

@@ -43,14 +43,17 @@ class Compiled:
         signature: one `tf.TensorSpec` for each input.
     """
 
-    def __init__(
-        self, plain: Callable[..., tuple[Any, ...]], signature: Sequence[Any] | None, *, jit: bool = False
-    ) -> None:
+    def __init__(self, plain: Callable[..., tuple[Any, ...]], signature: Sequence[Any], *, jit: bool = False) -> None:
         self.plain = plain
-        self.signature = None if signature is None else tuple(signature)
+        self.signature = tuple(signature)
         self.jit = jit
         self._call: Callable[[list[Tensor]], tuple[Any, ...]] | None = None
         self._lock = threading.Lock()
+        # Rank, and axes with their sizes, of each input: a concrete function does not look at shapes.
+        self._known = [
+            (s.shape.rank, [(axis, size) for axis, size in enumerate(s.shape) if size is not None])
+            for s in self.signature
+        ]
 
     def __call__(self, *inputs: Tensor) -> tuple[Any, ...]:
         if not tf.executing_eagerly():
@@ -59,23 +62,26 @@ class Compiled:
             if type(value) is not EagerTensor:
                 inputs = tuple(tf.convert_to_tensor(v) for v in inputs)
                 break
+        for value, (rank, known) in zip(inputs, self._known, strict=True):
+            shape = value._shape_tuple()
+            if len(shape) != rank or [1 for axis, size in known if shape[axis] != size]:
+                raise ValueError(
+                    f"Inputs of shapes {[tuple(v.shape) for v in inputs]} came to a function that was recorded for "
+                    f"{[tuple(s.shape) for s in self.signature]}."
+                )
         call = self._call
-        return (self._trace(inputs) if call is None else call)(list(inputs))
+        return (self._trace() if call is None else call)(list(inputs))
 
-    def _trace(self, inputs: Sequence[Tensor]) -> Callable[[list[Tensor]], tuple[Any, ...]]:
+    def _trace(self) -> Callable[[list[Tensor]], tuple[Any, ...]]:
         with self._lock:
             if self._call is None:
-                jit = self.jit
 
                 def traced(*values: Tensor) -> tuple[Any, ...]:
-                    with for_xla(jit):
+                    with for_xla(self.jit):
                         return self.plain(*values)
 
-                function = tf.function(traced, autograph=False, jit_compile=True if jit else None)
-                if self.signature is None:
-                    self._call = lambda values: function(*values)
-                else:
-                    self._call = _direct(function.get_concrete_function(*self.signature))
+                function = tf.function(traced, autograph=False, jit_compile=True if self.jit else None)
+                self._call = _direct(function.get_concrete_function(*self.signature))
             return self._call
 
 

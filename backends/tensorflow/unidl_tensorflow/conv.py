@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from unidl.backend.attributes import Geometry, geometry, same_padding, sized, transpose_padding
-
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any
@@ -175,9 +174,7 @@ def conv_transpose(
     kernel = _dilated(tf.convert_to_tensor(kernel), g.dilation)
     window, steps = kernel.shape[:n].as_list(), g.strides
     extra = output_padding if isinstance(output_padding, (tuple, list)) else (output_padding,) * n
-    crop = [
-        transpose_padding(w, s, 1, g.padding, o) for w, s, o in zip(window, steps, extra, strict=True)
-    ]
+    crop = [transpose_padding(w, s, 1, g.padding, o) for w, s, o in zip(window, steps, extra, strict=True)]
     same = g.padding == "same" and output_padding is None
     dynamic = tf.shape(x)
     sizes: list[Any] = []
@@ -198,8 +195,8 @@ def conv_transpose(
 
 def _cropped(x: Tensor, crop: list[tuple[int, int]]) -> Tensor:
     """Channels-last `x` without so many elements (before, after); negative numbers add zeros."""
-    cut = tuple(slice(max(a, 0), -b if b > 0 else None) for a, b in crop)
-    x = x[(slice(None), *cut)]
+    cut = [slice(None)] + [slice(max(a, 0), -b if b > 0 else None) for a, b in crop]
+    x = x[tuple(cut)]
     zeros = [(max(-a, 0), max(-b, 0)) for a, b in crop]
     return tf.pad(x, [(0, 0), *zeros, (0, 0)]) if any(map(any, zeros)) else x
 

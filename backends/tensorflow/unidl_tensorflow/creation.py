@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from unidl.dtypes import floatx, result_dtype, weak_kind
 
+from unidl.dtypes import floatx, result_dtype, weak_kind
 from unidl_tensorflow._engine import tensorflow as tf
 from unidl_tensorflow.dtypes import DTYPES
 

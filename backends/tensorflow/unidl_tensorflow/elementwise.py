@@ -142,7 +142,8 @@ _integer_divide = _wide(tf.math.floordiv, frozenset({tf.bool}))
 
 @_binary
 def power(x1: Tensor, x2: Any) -> Tensor:
-    if type(x2) in (int, float) and x2 in (1, 2, 3) and x1.dtype in FLOATS:  # a general power of floats is ten times slower
+    if type(x2) in (int, float) and x2 in (1, 2, 3) and x1.dtype in FLOATS:
+        # A general power of floats takes ten times as long.
         return tf.identity(x1) if x2 == 1 else tf.square(x1) if x2 == 2 else x1 * tf.square(x1)
     return _pow(x1, x2)
 

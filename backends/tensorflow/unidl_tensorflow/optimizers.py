@@ -94,9 +94,7 @@ def rmsprop(optimizer: Any, variables: Sequence[Any]) -> Apply:
                 mean = decay * means[i]() + (1.0 - decay) * gradient
                 _raw.AssignVariableOp(resource=means[i].handle, value=mean)
                 mean_square = mean_square - tf.square(mean)
-            _raw.AssignSubVariableOp(
-                resource=variable.handle, value=lr * gradient * tf.math.rsqrt(mean_square + small)
-            )
+            _raw.AssignSubVariableOp(resource=variable.handle, value=lr * gradient * tf.math.rsqrt(mean_square + small))
 
     return apply
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from unidl.dtypes import floatx
-
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any

@@ -106,9 +106,7 @@ def simple_rnn(
     return out, h
 
 
-def _scan(
-    step: Step, x: Tensor, states: tuple[Tensor, ...], mask: Tensor | None
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _scan(step: Step, x: Tensor, states: tuple[Tensor, ...], mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run `step` over time; `x` is (batch, time, …), the first state is the output.
 
     Returns all outputs (batch, time, units) and the last states.

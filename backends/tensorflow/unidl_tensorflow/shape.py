@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from unidl.backend.attributes import pad_pairs
-
 from unidl_tensorflow._engine import tensorflow as tf
 from unidl_tensorflow.dtypes import NARROW, UNSIGNED
 
@@ -46,7 +45,7 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Any:
     x = tf.convert_to_tensor(x)
     before = (slice(None),) * (axis % x.shape.rank)
     cuts = [int(i) for i in indices_or_sections]
-    return [x[(*before, slice(a, b))] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
+    return [x[before + (slice(a, b),)] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
 
 
 def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
@@ -81,7 +80,7 @@ def flip(x: Tensor, axis: Any = None) -> Tensor:
 def getitem(x: Tensor, key: Any) -> Tensor:
     if tf.is_tensor(key) and key.dtype.is_integer and key.shape.rank:
         return take(x, key, 0)
-    if hasattr(key, "dtype") and getattr(key, "ndim", 0):
+    if hasattr(key, "dtype") and len(key.shape):
         return take(x, tf.constant(key), 0)
     return tf.convert_to_tensor(x)[key]
 
@@ -109,8 +108,10 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
         return take(x, indices)
     rank = x.shape.rank
     axis %= rank
-    if x.shape[:axis] != indices.shape[:axis] or x.shape[axis + 1 :] != indices.shape[axis + 1 :] or not (
-        x.shape.is_fully_defined() and indices.shape.is_fully_defined()
+    if (
+        x.shape[:axis] != indices.shape[:axis]
+        or x.shape[axis + 1 :] != indices.shape[axis + 1 :]
+        or not (x.shape.is_fully_defined() and indices.shape.is_fully_defined())
     ):
         x, indices = _aligned(x, indices, axis)
     indices = _counted_from_end(x, indices, axis)

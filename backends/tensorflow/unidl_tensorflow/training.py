@@ -55,11 +55,10 @@ def train_step(
     apply: Callable[[list[Any]], None],
     *,
     jit: bool = False,
-) -> Compiled:
+) -> Callable[..., tuple[Any, ...]]:
     """Forward pass, gradients and update as one compiled function."""
     watched = list(variables)
     plain = forward.plain if isinstance(forward, Compiled) else forward
-    signature = forward.signature if isinstance(forward, Compiled) else None
 
     def step(*inputs: Tensor) -> tuple[Any, ...]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -68,4 +67,6 @@ def train_step(
         apply([_dense(g) for g in tape.gradient(outputs[0], watched)])
         return outputs
 
-    return Compiled(step, signature, jit=jit)
+    if isinstance(forward, Compiled):
+        return Compiled(step, forward.signature, jit=jit)
+    return tf.function(step, autograph=False, reduce_retracing=True, jit_compile=True if jit else None)

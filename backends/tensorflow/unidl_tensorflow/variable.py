@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 from unidl.backend.variables import VariableMixin
-
 from unidl_tensorflow._engine import ResourceVariable
 from unidl_tensorflow._engine import tensorflow as tf
 
@@ -33,6 +34,11 @@ class Variable(VariableMixin, ResourceVariable):
         return VariableMixin.assign_sub(self, delta)
 
     @property
+    def _shared_name(self) -> str:
+        """The name that checkpoints and saved models use; TensorFlow takes it from `name`, which is ours."""
+        return self._handle_name.partition(":")[0]
+
+    @property
     def trainable(self) -> bool:
         return self._trainable
 
@@ -49,6 +55,24 @@ class Variable(VariableMixin, ResourceVariable):
             clone.aggregation, clone.synchronization = self.aggregation, self.synchronization
         return memo[id(self)]
 
+    @contextlib.contextmanager
+    def _in_its_words(self) -> Iterator[None]:
+        """With the attributes that TensorFlow and unidl both have as TensorFlow spells them."""
+        words = self._name, self.aggregation, self.synchronization
+        self._name, self.aggregation, self.synchronization = self._handle_name, self._aggregation, self._synchronization
+        try:
+            yield
+        finally:
+            self._name, self.aggregation, self.synchronization = words
+
+    def _export_to_saved_model_graph(self, *args: Any, **kwargs: Any) -> Any:
+        with self._in_its_words():
+            return super()._export_to_saved_model_graph(*args, **kwargs)
+
+    def _write_object_proto(self, *args: Any, **kwargs: Any) -> None:
+        with self._in_its_words():
+            super()._write_object_proto(*args, **kwargs)
+
     def __repr__(self) -> str:
         shape = tuple(self.shape)
         value = f", value={self.numpy()!r}" if tf.executing_eagerly() else ""
@@ -57,7 +81,7 @@ class Variable(VariableMixin, ResourceVariable):
 
 def make_variable(value: Any, trainable: bool, name: str) -> Variable:
     with tf.init_scope():  # also while a `tf.function` is traced: it lives on
-        variable = Variable(initial_value=value, trainable=trainable, name=_scope_name(name))
+        variable = Variable(initial_value=tf.constant(value), trainable=trainable, name=_scope_name(name))
     variable._name = name
     return variable
 
@@ -91,17 +115,20 @@ class Module(tf.Module):
         return tf.name_scope(_scope_name(self.name))
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        """Variables and layers by name, for `tf.train.Checkpoint`."""
+        """Variables by name and layers by number (their automatic names vary), for `tf.train.Checkpoint`."""
         children = super()._trackable_children(save_type, **kwargs)
-        for item in (*self._own_variables(), *self._sublayers()):
+        for item in self._own_variables():
             name, count = item.name, 1
             while name in children:
                 name, count = f"{item.name}_{count}", count + 1
             children[name] = item
+        for index, layer in enumerate(self._sublayers()):
+            children[f"layer-{index}"] = layer
         return children
 
     def _lookup_dependency(self, name: str, cached_dependencies: Any = None) -> Any:
-        return self._trackable_children().get(name) or super()._lookup_dependency(name, cached_dependencies)
+        found = self._trackable_children().get(name)
+        return super()._lookup_dependency(name, cached_dependencies) if found is None else found
 
     def _own_variables(self) -> list[Any]:
         return [v for v in vars(self).values() if isinstance(v, Variable)]
