@@ -17,7 +17,6 @@ from unidl.backend import active
 from unidl.training.data._adapter import Adapter, Batch
 from unidl.training.data._convert import (
     arrays_of,
-    batch_dtype,
     check_lengths,
     is_lazy,
     is_native,
@@ -68,8 +67,8 @@ class ArrayAdapter(Adapter):
             sum(map(_bytes, data)) < RESIDENT_BYTES
         )
         self._leaves = ([to_native(a) for a in data] if self.resident else data) + [weight_native(a) for a in weights]
-        row_bytes = sum(map(_bytes, self._leaves)) / self.samples
-        self._chunk = max(1, min(CHUNK_BATCHES, int(CHUNK_BYTES / max(1.0, row_bytes * self.batch_size))))
+        batch_bytes = sum(map(_bytes, data)) / self.samples * self.batch_size
+        self._chunk = max(1, min(CHUNK_BATCHES, int(CHUNK_BYTES / max(1.0, batch_bytes))))
         self._limit(steps)
 
     # -- order --------------------------------------------------------------------------------
@@ -99,6 +98,9 @@ class ArrayAdapter(Adapter):
         take, cut = active.table["take"], active.cut
         index = None if order is None else active.to_tensor(order)
         leaves, size, chunk, samples = self._leaves, self.batch_size or 1, self._chunk, self.samples
+        if samples <= size and index is None:
+            yield tuple(leaves)
+            return
         full = samples // size
         for first in range(0, full, chunk):
             count = min(chunk, full - first)
@@ -134,13 +136,12 @@ class ArrayAdapter(Adapter):
 
 
 def _bytes(array: Any) -> float:
-    """Memory of an array in the dtype that the engine gets."""
-    if is_native(array):
-        shape, dtype = active.shape(array), active.dtype(array)
-    else:
-        shape, dtype = array.shape, batch_dtype(array.dtype)
+    """Memory of an array, in bytes."""
+    if not is_native(array):
+        return math.prod(array.shape) * array.dtype.itemsize
+    dtype = active.dtype(array)
     width = 1 if dtype == "bool" else int("".join(c for c in dtype if c.isdigit())) / 8
-    return math.prod(d or 0 for d in shape) * width
+    return math.prod(d or 0 for d in active.shape(array)) * width
 
 
 def split_validation(
