@@ -130,4 +130,5 @@ def test_saved_model(tmp_path: Path) -> None:
     module.f = tf.function(lambda x: net(x), input_signature=[tf.TensorSpec((None, 3), tf.float32)], autograph=False)
     tf.saved_model.save(module, str(tmp_path))
     x = tf.ones((5, 3))
-    assert_close(tf.saved_model.load(str(tmp_path)).f(x), net(x))
+    loaded = tf.saved_model.load(str(tmp_path))
+    assert_close(loaded.f(x), net(x))
