@@ -79,8 +79,10 @@ class Trace:
         """Refuse a native tensor that native code may have computed from a variable or an input.
 
         A tensor that a layer or the module around it holds is a constant; any other came from
-        native code during the trace, and replay would freeze it.
+        native code during the trace, and replay would freeze it. Inside a composite it is the op's own.
         """
+        if self.parent is not None:
+            return
         for owner in self.owners:
             function = getattr(type(owner), "call", owner)
             cells = [c.cell_contents for c in getattr(function, "__closure__", None) or () if _filled(c)]

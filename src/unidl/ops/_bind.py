@@ -219,7 +219,7 @@ def as_symbol(value: Any, dtype: str | None = None) -> SymbolicTensor:
             value = _variable_leaf(value)
         else:
             if active.is_tensor(value):
-                if state.trace is not None and not isinstance(value, np.ndarray):  # host arrays are constants
+                if state.trace is not None:
                     state.trace.check_constant(value)
                 constant, shape, kind = value, active.shape(value), active.dtype(value)
             else:
