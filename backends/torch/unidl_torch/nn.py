@@ -117,7 +117,7 @@ def conv_transpose(
     x = _channels_first(inputs) if g.channels_last else inputs
     weight = kernel.permute(n + 1, n, *range(n))
     full = _CONV_TRANSPOSE[n - 1](x, weight, None, strides, 0, 0, 1, g.dilation)
-    crop = []
+    crop: list[tuple[int, int]] = []
     for window, s, d, o in zip(kernel.shape[:n], strides, g.dilation, extra, strict=True):
         before, after = transpose_padding(window, s, d, g.padding, o)
         crop.insert(0, (-before, -after))

@@ -123,6 +123,11 @@ class SymbolicTensor:
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise self._no_value("Conversion to a NumPy array")
 
+    def __getitem__(self, key: Any) -> SymbolicTensor:
+        from unidl import ops
+
+        return ops.getitem(self, key)
+
     def __len__(self) -> int:
         if not self.shape or self.shape[0] is None:
             raise self._no_value("len()")
@@ -150,7 +155,7 @@ def _add_operators() -> None:
     }  # fmt: skip
     plain = {
         "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "ne": "not_equal",
-        "neg": "negative", "abs": "absolute", "invert": "logical_not", "getitem": "getitem",
+        "neg": "negative", "abs": "absolute", "invert": "logical_not",
     }  # fmt: skip
     for python, op in binary.items():
         setattr(SymbolicTensor, f"__{python}__", method(op))
@@ -174,6 +179,9 @@ class Dim:
     def __init__(self, kind: str, *args: Any) -> None:
         self.kind = kind  # "size" (symbolic tensor, axis), or the name of a function of `operator`
         self.args = args
+
+    def __neg__(self) -> Dim:
+        return Dim("mul", self, -1)
 
     def substitute(self, mapping: Any) -> Any:
         """This expression with each symbolic tensor replaced by ``mapping(tensor)``."""
@@ -216,7 +224,6 @@ def _add_dim_arithmetic() -> None:
 
         setattr(Dim, f"__{name}__", method)
         setattr(Dim, f"__r{name}__", reflected)
-    Dim.__neg__ = lambda self: Dim("mul", self, -1)  # type: ignore[attr-defined]
 
 
 _add_dim_arithmetic()
