@@ -67,7 +67,10 @@ def value_and_grad(
             loss, aux = result if has_aux else (result, None)
             return _scalar(loss, fn), aux
 
-        (loss, aux), by_inputs, found = active.differentiate(run, inputs, targets)
+        if by_variables and not targets:  # everything is frozen: engines disagree on what that means
+            (loss, aux), by_inputs, found = run(), [], []
+        else:
+            (loss, aux), by_inputs, found = active.differentiate(run, inputs, targets)
         value = (loss, aux) if has_aux else loss
         if by_variables:
             return value, list(found)
