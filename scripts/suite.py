@@ -86,6 +86,7 @@ def main() -> int:
         table.append((name, "FAILED" if status else "ok"))
         failed |= status != 0
     if arguments.lint_only:
+        print("\n".join(f"{name:12} {outcome}" for name, outcome in table))
         return int(failed)
 
     total: Counter[str] = Counter()
