@@ -31,7 +31,10 @@ def describe(value: Any) -> str:
     if shape is not None and dtype is not None:
         from unidl.dtypes import dtype_name
 
-        return f"{dtype_name(dtype)}{list(shape)}"
+        try:
+            return f"{dtype_name(dtype)}{list(shape)}"
+        except ValueError:  # strings, objects
+            return f"{dtype}{list(shape)}"
     if isinstance(value, (list, tuple)):
         text = ", ".join(describe(v) for v in value[:6]) + (", …" if len(value) > 6 else "")
         return f"[{text}]" if isinstance(value, list) else f"({text})"

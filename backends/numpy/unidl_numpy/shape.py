@@ -97,6 +97,8 @@ def argsort(x: np.ndarray, axis: int = -1) -> Any:
 
 
 def top_k(x: np.ndarray, k: int, sorted: bool = True) -> Any:
+    if k > x.shape[-1]:
+        raise ValueError(f"{k} elements asked for of {x.shape[-1]}")
     # Sorting the reversed elements and reading from the end puts the first of equal elements first.
     order = x.shape[-1] - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., ::-1][..., :k]
     return np.take_along_axis(x, order, -1), order.astype("int32")

@@ -148,6 +148,8 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
         x, axis = x.reshape(-1), 0
     axis = axis % x.dim()
     if indices.dtype not in (torch.int32, torch.int64):
+        if indices.dtype.is_floating_point:
+            raise TypeError(f"indices of dtype {indices.dtype}")
         indices = indices.to(torch.int64)
     indices = torch.where(indices < 0, indices + x.shape[axis], indices)
     if axis == 0 and x.dim() == 2:
@@ -172,6 +174,8 @@ def argsort(x: Tensor, axis: int = -1) -> Tensor:
 
 
 def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
+    if k > x.shape[-1]:
+        raise ValueError(f"{k} elements asked for of {x.shape[-1]}")
     # A stable sort, so that ties come in the order of their indices as on every backend.
     ordered = torch.sort(x, dim=-1, descending=True, stable=True)
     return ordered.values[..., :k], ordered.indices[..., :k].to(torch.int32)

@@ -12,7 +12,7 @@ import numpy as np
 
 from unidl._state import state
 from unidl.backend import active
-from unidl.dtypes import COMPLEX, FLOATS, INTEGERS, dtype_name, floatx, result_dtype, to_float, weak_kind
+from unidl.dtypes import ALL, COMPLEX, FLOATS, INTEGERS, dtype_name, floatx, result_dtype, to_float, weak_kind
 from unidl.errors import OpError, UntraceableError, describe
 from unidl.graph.symbolic import Node, SymbolicTensor, TensorSpec, symbols
 from unidl.ops._declare import TABLE, Op
@@ -30,6 +30,7 @@ def bind(op: Op) -> Any:
         "_state": state,
         "_slow": _slow,
         "_explain": _explain,
+        "_symbolic": _symbolic,
     }
     if namespace["_f"] is None:
         namespace["_f"] = _missing(op)
@@ -46,8 +47,8 @@ def bind(op: Op) -> Any:
     packed = f"({arguments}{',' if len(op.parameters) == 1 else ''})"
     source = [f"def {op.name}({', '.join(head)}):"]
     if "dtype" in op.parameters:
-        namespace["_dtype_name"] = dtype_name
-        source += ["    if dtype is not None and type(dtype) is not str:", "        dtype = _dtype_name(dtype)"]
+        namespace["_dtype_name"], namespace["_names"] = dtype_name, frozenset(ALL)
+        source += ["    if dtype is not None and dtype not in _names:", "        dtype = _dtype_name(dtype)"]
     test = _fast_test(op)
     if test:
         source += [
@@ -55,6 +56,8 @@ def bind(op: Op) -> Any:
             "        try:",
             f"            return _f({arguments})",
             "        except Exception as error:",
+            f"            if _symbolic(_op, {packed}):",
+            f"                return _slow(_op, _f, {packed})",
             f"            better = _explain(_op, {packed}, error)",
             "            if better is None:",
             "                raise",
@@ -99,9 +102,7 @@ def _missing(op: Op) -> Any:
 def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
     """Record if anything is symbolic; otherwise convert, promote and run."""
     try:
-        if state.trace is not None or any(
-            _has_symbol(op, name, v) for name, v in zip(op.parameters, values, strict=True)
-        ):
+        if state.trace is not None or _symbolic(op, values):
             return record(op, values)
         prepared = _prepare(op, values, _native, _cast_native)
     except OpError as error:
@@ -126,6 +127,11 @@ def _has_symbol(op: Op, name: str, value: Any) -> bool:
             else type(value) is SymbolicTensor
         )
     return type(value) is SymbolicTensor
+
+
+def _symbolic(op: Op, values: tuple[Any, ...]) -> bool:
+    """Whether anything symbolic is among the arguments: a tensor, or the size of one."""
+    return any(_has_symbol(op, name, v) for name, v in zip(op.parameters, values, strict=True))
 
 
 def record(op: Op, values: tuple[Any, ...]) -> Any:
@@ -203,7 +209,7 @@ def dtype_of(value: Any) -> str:
         return value.dtype
     if active.is_tensor(value):
         return active.dtype(value)
-    return dtype_name(value.dtype)
+    return dtype_name(host_array(value).dtype)
 
 
 def _native(value: Any, dtype: str | None) -> Any:
@@ -330,7 +336,7 @@ def prepared_value(variable: Any, value: Any) -> Any:
 # -- errors ----------------------------------------------------------------------------------------
 
 
-def _named(op: Op, values: tuple[Any, ...], error: OpError) -> OpError:
+def _named(op: Op, values: tuple[Any, ...], error: ValueError) -> ValueError:
     """`error` with the op, its arguments and the layer, unless it names an op already."""
     if getattr(error, "named", False):
         return error
@@ -352,7 +358,7 @@ def _explain(op: Op, values: tuple[Any, ...], error: Exception) -> Exception | N
     try:
         specs = [_as_spec(v) if n in op.tensor_parameters else v for n, v in zip(op.parameters, values, strict=True)]
         op.rule(*specs)
-    except OpError as complaint:
+    except ValueError as complaint:  # an OpError, or an attribute that means nothing
         state.trace = previous
         return _named(op, values, complaint)
     except Exception:  # the rule cannot judge these arguments: the engine's own error is shown
