@@ -68,9 +68,9 @@ def value_and_grad(
             return _scalar(loss, fn), aux
 
         if by_variables and not targets:  # everything is frozen: engines disagree on what that means
-            (loss, aux), by_inputs, found = run(), [], []
-        else:
-            (loss, aux), by_inputs, found = active.differentiate(run, inputs, targets)
+            loss, aux = run()
+            return ((loss, aux) if has_aux else loss), []
+        (loss, aux), by_inputs, found = active.differentiate(run, inputs, targets)
         value = (loss, aux) if has_aux else loss
         if by_variables:
             return value, list(found)
