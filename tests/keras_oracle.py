@@ -30,7 +30,7 @@ def weighted_sum(outputs: Any) -> Any:
 def results(case: Case, weights: list[np.ndarray]) -> dict[str, Any]:
     layer = make(case, keras.layers)
     inputs, tensors = data(case)
-    call = lambda training: layer(inputs, **tensors, **case.flags, training=training)  # noqa: E731
+    call = lambda training: layer(inputs, **tensors, **case.flags, training=training)
     call(False)
     layer.set_weights(weights)
     found: dict[str, Any] = {

@@ -173,7 +173,13 @@ def _pooling_cases() -> list[Case]:
 def _recurrent_cases() -> list[Case]:
     cases = [
         Case("gru_reset_before", "GRU", {"units": 3, "reset_after": False, "return_sequences": True}, "b t 4"),
-        Case("gru_reset_before_relu", "GRU", {"units": 3, "reset_after": False, "activation": "relu"}, "b 5 4", {"mask": "b 5:holes"}),
+        Case(
+            "gru_reset_before_relu",
+            "GRU",
+            {"units": 3, "reset_after": False, "activation": "relu"},
+            "b 5 4",
+            {"mask": "b 5:holes"},
+        ),
         Case("lstm_no_forget_bias", "LSTM", {"units": 3, "unit_forget_bias": False}, "b t 4"),
         Case("lstm_recurrent_dropout", "LSTM", {"units": 3, "recurrent_dropout": 0.4}, "b t 4", random=True),
         Case("gru_both_dropouts", "GRU", {"units": 3, "dropout": 0.4, "recurrent_dropout": 0.4}, "b t 4", random=True),
@@ -184,8 +190,16 @@ def _recurrent_cases() -> list[Case]:
             "b t 4",
             masks="b t:pad",
         ),
-        Case("bidirectional_gru_sum", "Bidirectional", {"layer": ["GRU", {"units": 3}], "merge_mode": "sum"}, "b t 4", {"mask": "b t:pad"}),
-        Case("bidirectional_list", "Bidirectional", {"layer": ["SimpleRNN", {"units": 3}], "merge_mode": None}, "b t 4"),
+        Case(
+            "bidirectional_gru_sum",
+            "Bidirectional",
+            {"layer": ["GRU", {"units": 3}], "merge_mode": "sum"},
+            "b t 4",
+            {"mask": "b t:pad"},
+        ),
+        Case(
+            "bidirectional_list", "Bidirectional", {"layer": ["SimpleRNN", {"units": 3}], "merge_mode": None}, "b t 4"
+        ),
         Case(
             "bidirectional_states",
             "Bidirectional",
@@ -194,8 +208,13 @@ def _recurrent_cases() -> list[Case]:
             {"initial_state": ["b 3"] * 4},
         ),
         Case("time_distributed", "TimeDistributed", {"layer": ["Dense", {"units": 3}]}, "b t 4"),
-        Case("time_distributed_conv", "TimeDistributed", {"layer": ["Conv2D", {"filters": 2, "kernel_size": 3}]}, "b t 5 6 2"),
-    ]  # fmt: skip
+        Case(
+            "time_distributed_conv",
+            "TimeDistributed",
+            {"layer": ["Conv2D", {"filters": 2, "kernel_size": 3}]},
+            "b t 5 6 2",
+        ),
+    ]
     for kind, states in (("LSTM", 2), ("GRU", 1), ("SimpleRNN", 1)):
         name = kind.lower()
         whole = {"units": 3, "return_sequences": True, "return_state": True}
@@ -220,11 +239,29 @@ def _attention_cases() -> list[Case]:
     everything = {"value": "b s 5", "query_mask": "b t:pad", "value_mask": "b s:holes", "attention_mask": "b t s:holes"}
     return [
         Case("attention", "MultiHeadAttention", small, "b t 4", {"value": "b s 5"}),
-        Case("attention_key", "MultiHeadAttention", {**small, "value_dim": 4}, "b t 4", {"value": "b s 5", "key": "b s 3"}),
-        Case("attention_output", "MultiHeadAttention", {**small, "output_shape": 7, "use_bias": False}, "b t 4", {"value": "b s 5"}),
+        Case(
+            "attention_key",
+            "MultiHeadAttention",
+            {**small, "value_dim": 4},
+            "b t 4",
+            {"value": "b s 5", "key": "b s 3"},
+        ),
+        Case(
+            "attention_output",
+            "MultiHeadAttention",
+            {**small, "output_shape": 7, "use_bias": False},
+            "b t 4",
+            {"value": "b s 5"},
+        ),
         Case("attention_causal", "MultiHeadAttention", small, "b t 4", {"value": "b t 4"}, {"use_causal_mask": True}),
         Case("attention_value_mask", "MultiHeadAttention", small, "b t 4", {"value": "b s 4", "value_mask": "b s:pad"}),
-        Case("attention_key_mask", "MultiHeadAttention", small, "b t 4", {"value": "b s 4", "key": "b s 4", "key_mask": "b s:pad"}),
+        Case(
+            "attention_key_mask",
+            "MultiHeadAttention",
+            small,
+            "b t 4",
+            {"value": "b s 4", "key": "b s 4", "key_mask": "b s:pad"},
+        ),
         # Where nothing may be seen the two differ, on purpose: unidl gives the mean, or what the mask allows.
         Case("attention_masks", "MultiHeadAttention", small, "b t 4", everything, keras=False),
         Case(
@@ -235,9 +272,23 @@ def _attention_cases() -> list[Case]:
             {"value": "b t 4", "value_mask": "b t:pad"},
             {"use_causal_mask": True, "return_attention_scores": True},
         ),
-        Case("attention_scores", "MultiHeadAttention", small, "b t 4", {"value": "b s 5"}, {"return_attention_scores": True}),
-        Case("attention_dropout", "MultiHeadAttention", {**small, "dropout": 0.4}, "b t 4", {"value": "b s 4"}, random=True),
-    ]  # fmt: skip
+        Case(
+            "attention_scores",
+            "MultiHeadAttention",
+            small,
+            "b t 4",
+            {"value": "b s 5"},
+            {"return_attention_scores": True},
+        ),
+        Case(
+            "attention_dropout",
+            "MultiHeadAttention",
+            {**small, "dropout": 0.4},
+            "b t 4",
+            {"value": "b s 4"},
+            random=True,
+        ),
+    ]
 
 
 def _other_cases() -> list[Case]:

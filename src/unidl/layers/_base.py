@@ -578,7 +578,8 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
 
     def _require_node(self, what: str) -> None:
         if not self._nodes:
-            raise AttributeError(f"Layer {self.path!r} has no `{what}`: it has not been called on a symbolic tensor.")
+            # No AttributeError: PyTorch's modules would hide its message.
+            raise ValueError(f"Layer {self.path!r} has no `{what}`: it has not been called on a symbolic tensor.")
 
     # -- configuration ----------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class CallSpec:
         function = cls.call  # type: ignore[attr-defined]
         self.function = function
         self.signature = inspect.signature(function)
-        parameters = list(self.signature.parameters.values())[1:]
+        self.parameters = parameters = list(self.signature.parameters.values())[1:]
         self.names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
         self.variadic = any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
         self.training = "training" in self.names
@@ -47,7 +47,8 @@ class CallSpec:
         try:
             bound = dict(self.signature.bind(layer, *args, **kwargs).arguments)
         except TypeError as error:
-            raise TypeError(f"{type(layer).__name__}.call: {error}. Its signature is call{self.signature}.") from None
+            taken = ", ".join(str(p.replace(annotation=p.empty)) for p in self.parameters)
+            raise TypeError(f"{type(layer).__name__}.call: {error}. It is called as call({taken}).") from None
         bound.pop(next(iter(self.signature.parameters)))
         if extra.get("training") is not None:
             bound["training"] = extra["training"]

@@ -173,4 +173,6 @@ class Bidirectional(Layer):
 
 
 def _copy(layer: Any, name: str, **changes: Any) -> Any:
-    return type(layer).from_config({**layer.get_config(), "name": name, **changes})
+    copy = type(layer).from_config({**layer.get_config(), "name": name, **changes})
+    copy._auto_named = layer._auto_named
+    return copy

@@ -89,7 +89,7 @@ class Model(Trainer, Layer):
 
     def _functional(self, what: str) -> Net:
         if self._net is None:
-            raise AttributeError(f"Model {self.name!r} is not a functional model, so it has no `{what}`.")
+            raise ValueError(f"Model {self.name!r} is not a functional model, so it has no `{what}`.")
         return self._net
 
     @property
