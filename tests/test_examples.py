@@ -1,0 +1,72 @@
+"""Each example runs in a process of its own, at small size, and reaches what it promises (less, for the size)."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unidl.backend import active
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+trains = pytest.mark.skipif(not active.trains, reason=f"the {active.name} backend does not train")
+
+
+def run(name: str, folder: Path, code: int = 0) -> str:
+    """What the example prints; `code` is the exit status that is expected."""
+    environment = {**os.environ, "UNIDL_BACKEND": active.name, "UNIDL_EXAMPLE_FAST": "1", "MPLCONFIGDIR": str(folder)}
+    command = [sys.executable, str(EXAMPLES / name)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == code, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout + done.stderr
+
+
+def number(pattern: str, text: str) -> float:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return float(found.group(1))
+
+
+@trains
+def test_digits(tmp_path: Path) -> None:
+    printed = run("digits.py", tmp_path)
+    assert number(r"test accuracy ([\d.]+)", printed) >= 0.85
+    picture = tmp_path / "build" / f"digits-{active.name}.png"
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert str(picture.resolve()) in printed
+    assert "Total params: 28,906" in printed
+
+
+@trains
+def test_custom_loop(tmp_path: Path) -> None:
+    printed = run("custom_loop.py", tmp_path)
+    before = number(r"took (\d+) steps at first", printed)
+    after = number(r"and (\d+) at the end", printed)
+    assert after >= 1.5 * before
+
+
+@trains
+def test_sequence(tmp_path: Path) -> None:
+    printed = run("sequence.py", tmp_path)
+    accuracy = number(r"test accuracy ([\d.]+)", printed)
+    assert accuracy >= number(r"commonest library: ([\d.]+)", printed) + 0.1
+    assert number(r"by more padding: ([\d.e+-]+)", printed) < 1e-4
+
+
+def test_inside_torch(tmp_path: Path) -> None:
+    if active.name != "torch":
+        assert "UNIDL_BACKEND=torch" in run("inside_torch.py", tmp_path, code=1)
+        return
+    printed = run("inside_torch.py", tmp_path)
+    assert number(r"test accuracy ([\d.]+)", printed) >= 0.9
+    assert "computes the same: True" in printed
+    assert "norm.moving_mean" in printed and "gate.kernel" in printed
+
+
+def test_every_example_is_run_here() -> None:
+    text = Path(__file__).read_text()
+    assert [p.name for p in sorted(EXAMPLES.glob("*.py")) if f'"{p.name}"' not in text] == []
