@@ -18,7 +18,9 @@ class Configurable:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain data."""
-        return {name: plain(getattr(self, name), f"{name} of {type(self).__name__}") for name in parameter_names(type(self))}
+        return {
+            name: plain(getattr(self, name), f"{name} of {type(self).__name__}") for name in parameter_names(type(self))
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

@@ -123,8 +123,8 @@ _registry = Registry(
     "activation",
     [
         celu, elu, exponential, gelu, glu, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear,
-        log_sigmoid, log_softmax, mish, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus, softsign, sparse_plus,
-        sparse_sigmoid, sparsemax, squareplus, tanh, tanh_shrink, threshold,
+        log_sigmoid, log_softmax, mish, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus, softsign,
+        sparse_plus, sparse_sigmoid, sparsemax, squareplus, tanh, tanh_shrink, threshold,
     ],
     # By name the plain op is meant, which costs one call less than the function with Keras's extra arguments.
     {"relu": ops.relu, "swish": silu, "hard_swish": hard_silu},

@@ -25,10 +25,13 @@ from unidl.initializers._random import (
 _registry = Registry(
     "initializer",
     [
-        Constant, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Identity, LecunNormal, LecunUniform, Ones, Orthogonal,
-        RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, Zeros,
+        Constant, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Identity, LecunNormal, LecunUniform, Ones,
+        Orthogonal, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, Zeros,
     ],
-    {"IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal, "normal": RandomNormal, "uniform": RandomUniform},
+    {
+        "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal, "normal": RandomNormal,
+        "uniform": RandomUniform,
+    },
     base=Initializer,
 )  # fmt: skip
 

@@ -46,9 +46,7 @@ class RandomUniform(RandomInitializer):
         return _draws.uniform(self.stream(), shape, _host(dtype), self.minval, self.maxval)
 
 
-def compute_fans(
-    shape: tuple[int, ...], input_axes: Any = None, output_axes: Any = None
-) -> tuple[int, int]:
+def compute_fans(shape: tuple[int, ...], input_axes: Any = None, output_axes: Any = None) -> tuple[int, int]:
     """How many inputs each output of a kernel sees, and how many outputs each input reaches.
 
     The last two axes are inputs and outputs, those before them positions of a convolution kernel,
