@@ -164,6 +164,51 @@ def test_moving_averages() -> None:
     np.testing.assert_allclose(values(variables)[0], average, rtol=1e-5)
 
 
+@pytest.mark.skipif(not active.trains, reason="the NumPy backend does not train")
+def test_fit_ends_with_the_averages_as_weights() -> None:
+    model = unidl.Sequential([unidl.Input((2,)), unidl.layers.Dense(1)])
+    optimizer = optimizers.Adam(0.1, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer, "mse")
+    model.fit(np.ones((8, 2), "float32"), np.ones((8, 1), "float32"), batch_size=2, epochs=2, verbose=0)
+    for weight in model.trainable_variables:
+        np.testing.assert_array_equal(values([weight])[0], values([optimizer.slot("average", weight)])[0])
+
+
+def by_hand(model: Any, optimizer: Any, x: np.ndarray, y: np.ndarray) -> None:
+    """What `fit` does with batches of 4."""
+    loss_of = unidl.losses.MeanSquaredError()
+    step = unidl.value_and_grad(lambda x, y: loss_of(y, model(x)), model)
+    for i in range(0, len(x), 4):
+        _, gradients = step(x[i : i + 4], y[i : i + 4])
+        optimizer.apply(gradients, model.trainable_variables)
+    optimizer.finalize_variable_values(model.trainable_variables)
+
+
+@pytest.mark.skipif(not active.trains, reason="the NumPy backend does not train")
+def test_options_hold_inside_a_compiled_step() -> None:
+    """One run of fit per option, against the same steps by `apply`."""
+    x = np.random.default_rng(0).normal(size=(12, 2)).astype("float32")
+    y = x[:, :1] * 2 - 1
+    for make in (
+        lambda: optimizers.SGD(schedules.ExponentialDecay(0.1, 1, 0.5), momentum=0.9),
+        lambda: optimizers.Adam(schedules.CosineDecay(0.1, 3), clipnorm=0.5, weight_decay=0.1),
+        lambda: optimizers.RMSprop(0.01, global_clipnorm=0.5, use_ema=True, ema_overwrite_frequency=2),
+    ):
+        results = []
+        for by_fit in (True, False):
+            unidl.utils.set_random_seed(0)
+            model = unidl.Sequential([unidl.Input((2,)), unidl.layers.Dense(3, "tanh"), unidl.layers.Dense(1)])
+            model.layers[0].kernel.constraint = unidl.constraints.MaxNorm(0.7)
+            optimizer = make()
+            if by_fit:
+                model.compile(optimizer, "mse")
+                model.fit(x, y, batch_size=4, epochs=1, shuffle=False, verbose=0)
+            else:
+                by_hand(model, optimizer, x, y)
+            results.append(model.get_weights())
+        close(results[0], results[1])
+
+
 def test_averages_overwrite_variables_every_few_steps() -> None:
     plain, w = start()[0][0].astype("float64"), start()[0][0].astype("float64")
     average: Any = None

@@ -272,6 +272,7 @@ class Trainer:
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         finally:
             self._steps.labels = None
             hooks.on_train_end(logs)
