@@ -186,7 +186,10 @@ class TorchBackend(Backend):
 
     def executable(self, graph: Any, *, jit: bool = False) -> Callable[..., Any]:
         function = super().executable(graph)
-        return torch.compile(function, dynamic=None) if jit else function
+        if not jit:
+            return function
+        # An unknown dimension is compiled as one at once: otherwise each new batch size compiles again.
+        return torch.compile(function, dynamic=any(None in t.shape for t in graph.inputs))
 
     def optimizer_kernel(
         self, name: str, optimizer: Any, variables: Sequence[Any]
