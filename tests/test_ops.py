@@ -212,6 +212,7 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "einsum": (lambda x: ops.einsum("ij,jk->ik", x, x), r"einsum.*index 'j'"),
     "take": (lambda x: ops.take(x, np.ones(2, "float32"), 0), r"take.*integers, not float32"),
     "padding": (lambda x: ops.max_pool(x[None], 2, padding="full"), r"max_pool.*'valid' or 'same'"),
+    "reach": (lambda x: ops.conv(x[None], np.ones((3, 3, 1), "float32")), r"conv.*covers 3 elements"),
     "window": (lambda x: ops.max_pool(x[None], 5), r"max_pool.*covers 5 elements"),
     "top_k": (lambda x: ops.top_k(x, 4), r"top_k.*4.*size 3"),
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from unidl.backend.attributes import Geometry, geometry, same_padding, sized, transpose_padding
+from unidl.backend.attributes import Geometry, check_window, geometry, same_padding, sized, transpose_padding
 from unidl_numpy.dtypes import wide, wide_sum
 from unidl_numpy.kernel import kernels
 
@@ -44,12 +44,10 @@ def _padded(x: np.ndarray, window: tuple[int, ...], g: Geometry, value: Any = 0)
 
 def _seen(x: np.ndarray, window: tuple[int, ...], g: Geometry) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
     """Each place of the window, and the (batch, *output, channels) elements of `x` that it meets."""
+    check_window(x.shape[1:-1], window, g._replace(padding="valid"))
     sizes = []
     for size, places, stride, dilation in zip(x.shape[1:-1], window, g.strides, g.dilation, strict=True):
-        reach = (places - 1) * dilation + 1
-        if size < reach:
-            raise ValueError(f"the window covers {reach} elements, the input has {size}")
-        sizes.append((size - reach) // stride + 1)
+        sizes.append((size - (places - 1) * dilation - 1) // stride + 1)
     for place in product(*map(range, window)):
         starts = [p * d for p, d in zip(place, g.dilation, strict=True)]
         spatial = [slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, sizes, g.strides, strict=True)]

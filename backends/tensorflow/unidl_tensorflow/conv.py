@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from unidl.backend.attributes import Geometry, geometry, same_padding, sized, transpose_padding
+from unidl.backend.attributes import Geometry, check_window, geometry, same_padding, sized, transpose_padding
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any
@@ -100,6 +100,7 @@ def conv_bias(
     n = inputs.shape.rank - 2
     g = geometry(n, strides, padding, dilation_rate, data_format)
     x = _last(inputs, g)
+    check_window(x.shape[1:-1], kernel.shape[:-2], g)
     channels, per_group, filters = x.shape[-1], kernel.shape[-2], kernel.shape[-1]
     groups = 1 if channels in (None, per_group) else channels // per_group
     if groups == 1 or (n == 2 and _has_gpu()):
@@ -122,7 +123,9 @@ def depthwise_conv(
     dilation_rate: Any = 1,
 ) -> Tensor:
     g = geometry(inputs.shape.rank - 2, strides, padding, dilation_rate, data_format)
-    return _back(_depthwise(_last(inputs, g), tf.convert_to_tensor(kernel), g), g)
+    x = _last(inputs, g)
+    check_window(x.shape[1:-1], kernel.shape[:-2], g)
+    return _back(_depthwise(x, tf.convert_to_tensor(kernel), g), g)
 
 
 def _depthwise(x: Tensor, kernel: Tensor, g: Geometry) -> Tensor:
@@ -208,6 +211,7 @@ def _pool(fn2: Callable[..., Tensor], fn3: Callable[..., Tensor]) -> Callable[..
         n = inputs.shape.rank - 2
         g = geometry(n, pool_size if strides is None else strides, padding, 1, data_format)
         window, x = sized(pool_size, n, "pool_size"), _last(inputs, g)
+        check_window(x.shape[1:-1], window, g)
         how = g.padding.upper()
         if n == 1:
             return _back(tf.squeeze(fn2(tf.expand_dims(x, 1), (1, *window), (1, *g.strides), how), 1), g)

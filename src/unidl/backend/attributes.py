@@ -5,6 +5,7 @@ Nothing here needs a bound backend, so a backend's modules may import it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from unidl.config import checked_data_format
@@ -61,6 +62,17 @@ def geometry(n: int, strides: Any, padding: str, dilation: Any, data_format: str
     strides, dilation = sized(strides, n, "strides"), sized(dilation, n, "dilation_rate")
     require(max(strides) == 1 or max(dilation) == 1, f"strides {strides} and dilation {dilation} cannot both exceed 1.")
     return Geometry(strides, padding, dilation, checked_data_format(data_format) == "channels_last")
+
+
+def check_window(sizes: Iterable[int | None], window: Sequence[int], g: Geometry) -> None:
+    """Raise OpError if a "valid" window is larger than a spatial size (None: unknown)."""
+    for size, w, d in zip(sizes, window, g.dilation, strict=True):
+        reach = (w - 1) * d + 1
+        if g.padding == "valid" and size is not None and size < reach:
+            raise OpError(
+                f"the window covers {reach} elements, but the input has only {size} there. "
+                "Use padding='same', a smaller window, or a larger input."
+            )
 
 
 def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:

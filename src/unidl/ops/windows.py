@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
-from unidl.backend.attributes import Geometry, geometry, sized, transpose_padding
-from unidl.ops._declare import OpError, Tensor, TensorSpec, composite, primitive, require, same_dim
+from unidl.backend.attributes import Geometry, check_window, geometry, sized, transpose_padding
+from unidl.ops._declare import Tensor, TensorSpec, composite, primitive, require, same_dim
 
 
 def window_output(size: int | None, window: int, stride: int, dilation: int, padding: str) -> int | None:
@@ -15,13 +15,8 @@ def window_output(size: int | None, window: int, stride: int, dilation: int, pad
         return None
     if padding == "same":
         return -(-size // stride)
-    reach = (window - 1) * dilation + 1
-    if size < reach:
-        raise OpError(
-            f"the window covers {reach} elements, but the input has only {size} there. "
-            "Use padding='same', a smaller window, or a larger input."
-        )
-    return (size - reach) // stride + 1
+    check_window((size,), (window,), Geometry((stride,), padding, (dilation,), True))
+    return (size - (window - 1) * dilation - 1) // stride + 1
 
 
 def _output(inputs: Any, window: tuple[int, ...], channels: int | None, g: Geometry) -> TensorSpec:
