@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from unidl.backend.contract import Backend
 
+from unidl.backend.contract import Backend
 from unidl_mxnet import compiled, gradients, optimizers, tensors
 from unidl_mxnet._engine import mx
 from unidl_mxnet._invoke import DTYPES, NAMES
@@ -67,7 +67,7 @@ class MXNetBackend(Backend):
 
     # -- variables --------------------------------------------------------------------------
 
-    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Variable:
+    def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Any:
         variable = tensors.variable_of(value, trainable)
         variable._name = name
         return variable

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from unidl._seed import portable
-
 from unidl_mxnet import layout
 from unidl_mxnet._engine import mx
 from unidl_mxnet._invoke import Symbol, Symbols
-from unidl_mxnet.gradients import backward
+from unidl_mxnet.gradients import backward, on_tape
 from unidl_mxnet.kernels import NATIVE
 from unidl_mxnet.kernels.nn import batch_statistics_normalization
 from unidl_mxnet.tensors import assign
@@ -69,7 +68,8 @@ class _Builder:
         key = id(tensor)
         if key not in self.cut:
             symbol = self.symbol(tensor)
-            if tensor.node is not None and id(tensor.node) in self.main or getattr(tensor.value, "gradient", None) is not None:
+            computed = tensor.node is not None and id(tensor.node) in self.main
+            if computed or getattr(tensor.value, "gradient", None) is not None:
                 plain = layout.channels_as_recorded(self.F, symbol)
                 symbol = Symbol(self.F.BlockGrad(plain).native, plain.shape, plain.dtype)
             self.cut[key] = symbol
@@ -155,7 +155,8 @@ class Executable:
         self._arrays = ctypes.c_void_p * len(names)
         self._count = ctypes.c_int(len(names))
         n = len(graph.outputs)
-        self._outputs, self._updates = places[:n], [(v, p[0]) for (v, _), p in zip(graph.updates, places[n:], strict=True)]
+        self._outputs = places[:n]
+        self._updates = [(v, place) for (v, _), (place, _) in zip(graph.updates, places[n:], strict=True)]
         self._plain = [p for p, _ in self._outputs] == list(range(n))
         self._size = n
         self._draws = builder.draws
@@ -189,7 +190,7 @@ class Executable:
         _check(status)
         return [_ndarray(_Handle(results[i])) for i in range(count.value)]
 
-    def finish(self, results: list[Any]) -> tuple[Any, ...]:
+    def finish(self, results: Sequence[Any]) -> tuple[Any, ...]:
         """Apply the updates; the outputs."""
         for variable, place in self._updates:
             assign(variable, results[place])
@@ -243,12 +244,16 @@ def train_step(
 ) -> Callable[..., tuple[Any, ...]]:
     """See `Backend.train_step`: record, compute, differentiate, change the variables, then the other state."""
     variables = list(variables)
+    start: Callable[..., Any]
+    finish: Callable[[Any], tuple[Any, ...]]
+    gradients: list[Any] | None
     if isinstance(forward, Executable):
         run = Executable(forward.graph, forward.backend, heads=1)
         start, finish = run.start, run.finish
         gradients = [v.gradient if id(v) in run.reads else None for v in variables]
     else:
-        start, finish, gradients = (lambda *inputs: forward(*inputs)), (lambda results: results), None
+        start, finish, gradients = forward, tuple, None
+    constant = gradients is not None and not any(g is not None for g in gradients)
     previous, ignored = ctypes.c_int(), ctypes.c_int()
     set_recording, set_training = _LIB.MXAutogradSetIsRecording, _LIB.MXAutogradSetIsTraining
     old_recording, old_training = ctypes.byref(previous), ctypes.byref(ignored)
@@ -266,7 +271,8 @@ def train_step(
         finally:
             set_recording(ctypes.c_int(recording), old_recording)
             set_training(ctypes.c_int(training), old_training)
-        backward(results[0])
+        if not constant and (gradients is not None or on_tape(results[0])):
+            backward(results[0])
         if gradients is None:
             apply([v.gradient if v._fresh_grad else None for v in variables])
         else:

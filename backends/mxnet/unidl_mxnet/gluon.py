@@ -9,8 +9,6 @@ from typing import Any
 from unidl_mxnet._engine import mx
 from unidl_mxnet.gradients import own
 
-_Block = mx.gluon.HybridBlock
-
 
 class _Parameter(mx.gluon.Parameter):
     """A gluon parameter that is a unidl variable: same memory, same gradient."""
@@ -22,7 +20,7 @@ class _Parameter(mx.gluon.Parameter):
         self._variable = variable
         self._data, self._ctx_list = [variable], [context]
         self._grad = None if variable.gradient is None else [variable.gradient]
-        self._ctx_map = [[], []]
+        self._ctx_map: list[list[Any]] = [[], []]
         self._ctx_map[context.device_typeid & 1] = [None] * context.device_id + [0]
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
@@ -32,7 +30,7 @@ class _Parameter(mx.gluon.Parameter):
         self._variable.assign(data)
 
 
-class Module(_Block):
+class Module(mx.gluon.HybridBlock):  # type: ignore[misc,name-defined]
     """What layers derive from on mxnet.
 
     gluon's own bookkeeping (names, children, registration at each attribute assignment) is left

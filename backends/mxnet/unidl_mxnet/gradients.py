@@ -68,7 +68,7 @@ def differentiate(
         own.recording = True
         with mx.autograd.record():
             loss, aux = fn(*inputs)
-        if _on_tape(loss):
+        if on_tape(loss):
             backward(loss)
         found = [ARRAYS._np_copy(a.grad) if a is not None and a._fresh_grad else None for a in marked]
     finally:
@@ -82,7 +82,7 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, mx.np.ndarray)
 
 
-def _on_tape(loss: Any) -> bool:
+def on_tape(loss: Any) -> bool:
     """Whether anything that led to `loss` was recorded."""
     symbol = mx.base.SymbolHandle()
     status = _LIB.MXAutogradGetSymbol(loss.handle, ctypes.byref(symbol))
@@ -95,15 +95,15 @@ def _nested(fn: Callable[..., Any], tensors: Sequence[Any], variables: Sequence[
     """Inside another differentiation: the gradients are recorded too, for the operators that allow it."""
     inputs = []
     for tensor in tensors:
-        if tensor.dtype in _DIFFERENTIABLE and not _on_tape(tensor):
+        if tensor.dtype in _DIFFERENTIABLE and not on_tape(tensor):
             tensor = tensor.detach()
             attach_gradient(tensor)
         inputs.append(tensor)
     loss, aux = fn(*inputs)
     wanted = [*inputs, *variables]
-    floating = [a for a in wanted if a.dtype in _DIFFERENTIABLE and _on_tape(a)]
+    floating = [a for a in wanted if a.dtype in _DIFFERENTIABLE and on_tape(a)]
     found: dict[int, Any] = {}
-    if floating and _on_tape(loss):
+    if floating and on_tape(loss):
         gradients = mx.autograd.grad([loss], floating, create_graph=True, retain_graph=True, train_mode=True)
         found = {id(a): g.as_np_ndarray() for a, g in zip(floating, gradients, strict=True)}
     gradients = [found.get(id(a)) for a in wanted]
@@ -152,7 +152,8 @@ def _record(inputs: list[Any], outputs: list[Any], grad_fn: Callable[..., Any]) 
                 results = list(results) if isinstance(results, (tuple, list)) else [results]
                 if len(results) != count:
                     raise ValueError(f"a custom gradient returned {len(results)} gradients for {count} inputs.")
-                for target, result, request, (shape, dtype) in zip(targets, results, requests[:count], shapes, strict=True):
+                each = zip(targets, results, requests[:count], shapes, strict=True)
+                for target, result, request, (shape, dtype) in each:
                     if not request:
                         continue
                     if result is None:

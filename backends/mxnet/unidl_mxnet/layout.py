@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl.config import checked_data_format
-
 from unidl_mxnet._invoke import Symbol
 
 _WINDOWS = {"conv": 4, "conv_bias": 5, "depthwise_conv": 4, "conv_transpose": 5, "max_pool": 4, "average_pool": 4}

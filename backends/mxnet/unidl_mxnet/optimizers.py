@@ -34,7 +34,12 @@ class _Update:
     """
 
     def __init__(
-        self, operator: str, variables: Sequence[Any], states: Sequence[Sequence[Any]], last: Sequence[Any] = (), **fixed: Any
+        self,
+        operator: str,
+        variables: Sequence[Any],
+        states: Sequence[Sequence[Any]],
+        last: Sequence[Any] = (),
+        **fixed: Any,
     ) -> None:
         self.operator = _operator(operator)
         self.groups: list[tuple[list[int], Any, Any, int]] = []

@@ -8,9 +8,9 @@ import os
 from typing import Any
 
 import numpy as np
+
 from unidl.backend.variables import VariableMixin
 from unidl.errors import OpError
-
 from unidl_mxnet._engine import mx
 from unidl_mxnet._invoke import ARRAYS, DTYPES, NAMES
 
@@ -132,6 +132,11 @@ def dtype_name(tensor: Any) -> str:
     return NAMES[tensor.dtype]
 
 
+_C_TYPES: dict[str, Any] = {
+    "float32": ctypes.c_float, "float64": ctypes.c_double, "int32": ctypes.c_int32, "int64": ctypes.c_int64,
+}  # fmt: skip
+
+
 class HostNumber:
     """The value of a 0-d variable in the host's memory, read without a copy.
 
@@ -144,8 +149,7 @@ class HostNumber:
         if variable.ctx.device_type == "cpu":
             address = ctypes.c_void_p()
             _check(_LIB.MXNDArrayGetData(variable.handle, ctypes.byref(address)))
-            kind = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int32": ctypes.c_int32, "int64": ctypes.c_int64}
-            self.pointer = ctypes.cast(address, ctypes.POINTER(kind[dtype_name(variable)]))
+            self.pointer = ctypes.cast(address, ctypes.POINTER(_C_TYPES[dtype_name(variable)]))
         self.wait = os.environ.get("MXNET_ENGINE_TYPE") != "NaiveEngine"
 
     def read(self) -> Any:

@@ -31,5 +31,6 @@ def arange(F: Any, start: Any, stop: Any = None, step: Any = None, dtype: Any = 
     if stop is None:
         start, stop = 0, start
     step = 1 if step is None else step
-    dtype = dtype_name(dtype) if dtype is not None else result_dtype(*(weak_kind(v) or "i*" for v in (start, stop, step)))
+    kinds = [weak_kind(v) or "i*" for v in (start, stop, step)]
+    dtype = dtype_name(dtype) if dtype is not None else result_dtype(*kinds)
     return F._npi_arange(start=repr(start), stop=repr(stop), step=repr(step), dtype=dtype, ctx=F.context())

@@ -21,10 +21,7 @@ def matmul(F: Any, x1: Any, x2: Any) -> Any:
     if len(a) > 1 and len(b) > 1 and a[:-2] != b[:-2]:
         # mxnet's gradient is wrong where it broadcasts by itself.
         batch = broadcast(a[:-2], b[:-2])
-        x1, x2 = (
-            x if s[:-2] == batch else noted(F, F._npi_broadcast_to(x, shape=(*batch, *s[-2:])), (*batch, *s[-2:]), dtype)
-            for x, s in ((x1, a), (x2, b))
-        )
+        x1, x2 = (F._npi_broadcast_to(x, shape=(*batch, *s[-2:])) for x, s in ((x1, a), (x2, b)))
     return F._npi_matmul(x1, x2)
 
 

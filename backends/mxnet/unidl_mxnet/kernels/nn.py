@@ -97,9 +97,7 @@ def layer_normalization(
 # -- losses ----------------------------------------------------------------------------------------
 
 
-def sparse_categorical_crossentropy(
-    F: Any, target: Any, output: Any, from_logits: bool = False, axis: int = -1
-) -> Any:
+def sparse_categorical_crossentropy(F: Any, target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
     from unidl.config import epsilon
 
     shape, dtype = F.shape(output), F.dtype(output)
@@ -128,9 +126,7 @@ def batch_normalization(
     factor = factor if scale is None else F._npi_multiply(factor, scale)
     shift = F._npi_multiply(mean, factor)
     shift = F._npi_negative(shift) if offset is None else F._npi_subtract(offset, shift)
-    return F._npi_add(
-        F._npi_multiply(x, F._np_reshape(factor, newshape=wide)), F._np_reshape(shift, newshape=wide)
-    )
+    return F._npi_add(F._npi_multiply(x, F._np_reshape(factor, newshape=wide)), F._np_reshape(shift, newshape=wide))
 
 
 def batch_statistics_normalization(
@@ -153,5 +149,3 @@ def batch_statistics_normalization(
     # The third output is 1 / sqrt(variance + epsilon).
     variance = F._npi_add_scalar(F._npi_reciprocal(F._npi_square(inverse)), scalar=repr(-epsilon))
     return result, mean, F._npi_maximum_scalar(variance, scalar="0.0")
-
-

@@ -58,7 +58,9 @@ def _extreme(operator: str, limit: Callable[..., Any]) -> Callable[..., Any]:
         if initial is not None and 0 in shape:
             return _constant(F, x, axis, keepdims, initial, F.dtype(x))
         result = x if axis == () or shape == () else getattr(F, operator)(x, axis=_axes(axis), keepdims=keepdims)
-        return result if initial is None else limit(F, noted(F, result, reduced(shape, axis, keepdims), F.dtype(x)), initial)
+        if initial is None:
+            return result
+        return limit(F, noted(F, result, reduced(shape, axis, keepdims), F.dtype(x)), initial)
 
     return kernel
 

@@ -12,8 +12,7 @@ from unidl_mxnet.kernels.shape import getitem
 
 def _parts(F: Any, x: Any, count: int) -> list[Any]:
     """`x` cut into `count` equal parts along its last axis."""
-    *front, size = F.shape(x)
-    step = size // count
+    step = F.shape(x)[-1] // count
     return [getitem(F, x, (Ellipsis, slice(i * step, (i + 1) * step))) for i in range(count)]
 
 
@@ -28,7 +27,7 @@ def _fused(
     F: Any, mode: str, x: Any, states: list[Any], kernel: Any, recurrent: Any, biases: list[Any], order: Any = None
 ) -> list[Any]:
     """All outputs and last states. `biases`: input and recurrent, None for zeros; `order`: of the gates."""
-    batch, time, _ = F.shape(x)
+    batch = F.shape(x)[0]
     units, width = F.shape(recurrent)
     zero = zeros(F, (width,), F.dtype(x))
     pieces = [F._np_transpose(_gates_in_order(F, w, order), axes=(1, 0)) for w in (kernel, recurrent)]
@@ -75,7 +74,8 @@ def _project(F: Any, x: Any, kernel: Any, bias: Any) -> Any:
     if 0 in (batch, time, features):
         flat = F._npi_matmul(x, kernel)
     else:
-        flat = F._np_reshape(F.dot(F._np_reshape(x, newshape=(batch * time, features)), kernel), newshape=(batch, time, width))
+        flat = F.dot(F._np_reshape(x, newshape=(batch * time, features)), kernel)
+        flat = F._np_reshape(flat, newshape=(batch, time, width))
     return noted(F, flat if bias is None else F._npi_add(flat, bias), (batch, time, width), F.dtype(x))
 
 
@@ -87,7 +87,7 @@ def lstm(
     F: Any, x: Any, h0: Any, c0: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, mask: Any = None
 ) -> tuple[Any, ...]:
     if F.dtype(x) == "float16":
-        return _wide(F, lambda *a: lstm(F, *a, mask), x, h0, c0, kernel, recurrent_kernel, bias)
+        return _wide(F, lstm, (x, h0, c0, kernel, recurrent_kernel, bias), mask=mask)
     if _can_fuse(F, x, mask):
         return tuple(_fused(F, "lstm", x, [h0, c0], kernel, recurrent_kernel, [bias, None]))
 
@@ -105,7 +105,8 @@ def gru(
     reset_after: bool = True,
 ) -> tuple[Any, ...]:  # fmt: skip
     if F.dtype(x) == "float16":
-        return _wide(F, lambda *a: gru(F, *a, mask, reset_after), x, h0, kernel, recurrent_kernel, bias)
+        tensors = (x, h0, kernel, recurrent_kernel, bias)
+        return _wide(F, gru, tensors, mask=mask, reset_after=reset_after)
     units, width = F.shape(recurrent_kernel)
     into, again = bias, None
     if bias is not None and reset_after:
@@ -126,7 +127,8 @@ def gru(
             z, r = F._npx_sigmoid(F._npi_add(z_x, z_h)), F._npx_sigmoid(F._npi_add(r_x, r_h))
             n = F._npi_tanh(F._npi_add(n_x, F._npi_multiply(r, n_h)))
         else:
-            first, n_x = (getitem(F, projected, (slice(None), s)) for s in (slice(0, 2 * units), slice(2 * units, width)))
+            first = getitem(F, projected, (slice(None), slice(0, 2 * units)))
+            n_x = getitem(F, projected, (slice(None), slice(2 * units, width)))
             z, r = (F._npx_sigmoid(p) for p in _parts(F, _sum(F, first, h, gates), 2))
             n = F._npi_tanh(F._npi_add(n_x, F.dot(F._npi_multiply(r, h), candidate)))
         return [F._npi_add(n, F._npi_multiply(z, F._npi_subtract(h, n)))]
@@ -138,7 +140,7 @@ def simple_rnn(
     F: Any, x: Any, h0: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, mask: Any = None
 ) -> tuple[Any, ...]:
     if F.dtype(x) == "float16":
-        return _wide(F, lambda *a: simple_rnn(F, *a, mask), x, h0, kernel, recurrent_kernel, bias)
+        return _wide(F, simple_rnn, (x, h0, kernel, recurrent_kernel, bias), mask=mask)
     if _can_fuse(F, x, mask):
         return tuple(_fused(F, "rnn_tanh", x, [h0], kernel, recurrent_kernel, [bias, None]))
 
@@ -148,10 +150,8 @@ def simple_rnn(
     return tuple(_unrolled(F, step, _project(F, x, kernel, bias), [h0], mask))
 
 
-def _wide(F: Any, fn: Callable[..., Any], *tensors: Any) -> tuple[Any, ...]:
-    """``fn`` in float32, for float16 tensors of which the last may be None."""
-    given = tensors if tensors[-1] is not None else tensors[:-1]
-    rest = () if tensors[-1] is not None else (None,)
-    return in_float32(F, lambda *t: fn(*t, *rest), *given)
-
-
+def _wide(F: Any, fn: Callable[..., Any], tensors: tuple[Any, ...], **rest: Any) -> tuple[Any, ...]:
+    """``fn(F, *tensors, **rest)`` in float32, for float16 tensors of which the last may be None."""
+    given = [t for t in tensors if t is not None]
+    missing = [None] * (len(tensors) - len(given))
+    return in_float32(F, lambda *t: fn(F, *t, *missing, **rest), *given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from unidl.backend.attributes import pad_pairs
 from unidl.dtypes import dtype_name
 from unidl_mxnet.kernels._common import FLOATS, axes_of, broadcast, cast_to, noted, reshape_to
 from unidl_mxnet.kernels.creation import zeros
@@ -86,8 +87,9 @@ def split(F: Any, x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
 
 def pad(F: Any, x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
     shape, dtype = F.shape(x), F.dtype(x)
-    pairs = _pairs(pad_width, len(shape))
-    if mode == "constant" and dtype in FLOATS and len(shape) in (4, 5) and not any(map(any, pairs[:2])) and 0 not in shape:
+    pairs = pad_pairs(pad_width, len(shape))
+    inside = len(shape) in (4, 5) and not any(map(any, pairs[:2])) and 0 not in shape
+    if mode == "constant" and dtype in FLOATS and inside:
         flat = tuple(n for pair in pairs for n in pair)
         return F.Pad(x, mode="constant", pad_width=flat, constant_value=repr(float(constant_values or 0)))
     for axis, (before, after) in enumerate(pairs):
@@ -98,19 +100,7 @@ def pad(F: Any, x: Any, pad_width: Any, mode: str = "constant", constant_values:
     return x
 
 
-def _pairs(pad_width: Any, rank: int) -> list[tuple[int, int]]:
-    """`pad_width` as one (before, after) pair for each dimension."""
-    if isinstance(pad_width, int):
-        return [(pad_width, pad_width)] * rank
-    if len(pad_width) == 2 and all(isinstance(p, int) for p in pad_width):
-        pad_width = [pad_width]
-    pairs = [(int(a), int(b)) for a, b in pad_width]
-    return pairs * rank if len(pairs) == 1 else pairs
-
-
-def _pad_axis(
-    F: Any, x: Any, shape: list[int], axis: int, before: int, after: int, mode: str, value: Any
-) -> Any:
+def _pad_axis(F: Any, x: Any, shape: list[int], axis: int, before: int, after: int, mode: str, value: Any) -> Any:
     """One axis padded by joining pieces: mxnet's own operator knows fewer dtypes, ranks and modes."""
     n = shape[axis]
     if mode == "constant":
@@ -184,7 +174,11 @@ def getitem(F: Any, x: Any, key: Any) -> Any:
     place = next((i for i, k in enumerate(items) if k is Ellipsis), None)
     full = [slice(None)] * (len(shape) - used)
     items = [*items, *full] if place is None else [*items[:place], *full, *items[place + 1 :]]
-    begin, end, step, dims, cut = [], [], [], [], []
+    begin: list[Any] = []
+    end: list[Any] = []
+    step: list[int] = []
+    dims: list[int] = []
+    cut: list[int] = []
     for k in items:
         if k is None:
             dims.append(1)
@@ -212,10 +206,12 @@ def getitem(F: Any, x: Any, key: Any) -> Any:
 
 
 def _is_index_tensor(key: Any) -> bool:
-    return not isinstance(key, (int, slice)) and key is not None and key is not Ellipsis and not hasattr(key, "__index__")
+    return not (key is None or key is Ellipsis or isinstance(key, (int, slice)) or hasattr(key, "__index__"))
 
 
 def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
+    if F.dtype(indices).startswith("float"):
+        raise TypeError(f"indices of dtype {F.dtype(indices)}")
     if axis is None:
         x, axis = ravel(F, x), 0
     return F._npi_take(x, indices, axis=axis, mode="wrap")

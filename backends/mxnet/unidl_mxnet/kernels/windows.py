@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from unidl.backend.attributes import geometry, same_padding, sized, transpose_padding
-
 from unidl_mxnet.kernels._common import FLOATS, cast_to, in_float32, noted, reshape_to
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import getitem, pad
@@ -124,8 +123,7 @@ def conv_transpose(
     steps = sized(strides, n, "strides")
     extra = output_padding if isinstance(output_padding, (tuple, list)) else (output_padding,) * n
     cuts = [
-        transpose_padding(w, s, d, g.padding, o)
-        for w, s, d, o in zip(window, steps, g.dilation, extra, strict=True)
+        transpose_padding(w, s, d, g.padding, o) for w, s, d, o in zip(window, steps, g.dilation, extra, strict=True)
     ]
     x = _first(F, inputs, g.channels_last)
     batch, _, *sizes = F.shape(x)
