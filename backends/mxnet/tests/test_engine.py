@@ -10,7 +10,6 @@ import threading
 import numpy as np
 import pytest
 
-import unidl_mxnet  # noqa: F401  (imports mxnet)
 from unidl import ops
 from unidl.errors import OpError
 from unidl_mxnet._engine import _OldNumPy, _version
