@@ -176,3 +176,17 @@ def test_dropout_draws_anew_at_each_call_and_repeats_after_a_seed() -> None:
     assert 100 < np.count_nonzero(first) < 300
     np.testing.assert_array_equal(first, again)
     assert (first != second).any()
+
+
+def test_two_recorded_calls_keep_their_own_intermediate_results() -> None:
+    w = variable([2.0])
+    run = active.executable(record(lambda x: ops.square(ops.exp(x) * w), array(1)))
+    x, y = active.to_tensor(np.full(1, 0.5, "float32")), active.to_tensor(np.full(1, -1, "float32"))
+
+    def loss(x: Any, y: Any) -> Any:
+        return ops.sum(run(x)[0] + run(y)[0]), None
+
+    _, by_inputs, by_variables = active.differentiate(loss, [x, y], [w])
+    np.testing.assert_allclose(by_inputs[0].asnumpy(), 8 * np.exp(1.0), rtol=1e-5)
+    np.testing.assert_allclose(by_inputs[1].asnumpy(), 8 * np.exp(-2.0), rtol=1e-5)
+    np.testing.assert_allclose(by_variables[0].asnumpy(), 4 * (np.exp(1.0) + np.exp(-2.0)), rtol=1e-5)
