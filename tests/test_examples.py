@@ -67,6 +67,16 @@ def test_inside_torch(tmp_path: Path) -> None:
     assert "norm.moving_mean" in printed and "gate.kernel" in printed
 
 
+@trains
+def test_custom_layer(tmp_path: Path) -> None:
+    """The same numbers on every engine; recorded and eager runs are compared by the example itself."""
+    printed = run("custom_layer.py", tmp_path)
+    assert "steps counted: 40; recorded and eager runs agree" in printed
+    fingerprint = [float(v) for v in printed.partition("fingerprint:")[2].split()]
+    expected = [1.33, 20.69, 20.69, 20.69, 0.5627, 40, 0.1519, 0.002471, 0.002149, 0.02886, 0.02164]
+    assert fingerprint == pytest.approx(expected, rel=2e-3)
+
+
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text()
     assert [p.name for p in sorted(EXAMPLES.glob("*.py")) if f'"{p.name}"' not in text] == []

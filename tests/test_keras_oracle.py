@@ -22,10 +22,10 @@ import unidl
 from unidl import layers, ops, tree
 from unidl.backend import active
 
-pytestmark = [
-    pytest.mark.skipif(active.name != "torch", reason="one backend is compared with Keras, the others with it"),
-    pytest.mark.skipif(util.find_spec("keras") is None, reason="Keras is not installed"),
-]
+if active.name != "torch":
+    pytest.skip("one backend is compared with Keras, the others with it", allow_module_level=True)
+if util.find_spec("keras") is None:
+    pytest.skip("Keras is not installed", allow_module_level=True)
 
 COMPARED = [case for case in CASES if case.keras]
 each = pytest.mark.parametrize("case", COMPARED, ids=lambda case: case.name)

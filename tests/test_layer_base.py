@@ -202,6 +202,22 @@ def test_arrays_lists_and_other_floats_become_tensors_of_the_layers_dtype() -> N
         np.testing.assert_array_equal(host(out), [[3, 3]])
 
 
+def test_an_array_inside_a_recorded_call_is_a_constant() -> None:
+    class Offset(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = layers.Dense(2, kernel_initializer="ones")
+
+        def call(self, inputs: Any) -> Any:
+            return ops.add(inputs, self.dense(np.ones((1, 3), "float32")))
+
+    symbol, layer = layers.Input((2,)), Offset()
+    model = unidl.Model(symbol, layer(symbol))
+    if active.name != "numpy":  # where every array is a tensor, one may be anything that native code made
+        assert not model.graph().opaque
+    np.testing.assert_array_equal(host(model(ops.zeros((2, 2)))), np.full((2, 2), 3))
+
+
 @pytest.mark.parametrize("value", [np.array([["a", "b"]]), np.array([[None, {}]], dtype=object)])
 def test_strings_and_objects_are_refused(value: Any) -> None:
     layer = layers.Dense(2, name="head")
@@ -460,6 +476,18 @@ def test_a_layer_of_native_code_becomes_one_node_and_gives_what_it_gives_eagerly
         x = ops.convert_to_tensor(np.full((5, 3), sign, "float32"))
         expected = model.layers[-1](layer(x))
         np.testing.assert_allclose(host(model(x)), host(expected), rtol=1e-5)
+
+
+@pytest.mark.skipif(not active.trains, reason="the backend has no gradients")
+def test_a_model_with_native_code_trains() -> None:
+    layer = Native()
+    model = unidl.Sequential([layers.Input((3,)), layer, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    losses = model.fit(
+        np.ones((8, 3), "float32"), np.ones((8, 1), "float32"), epochs=5, batch_size=4, verbose=0
+    ).history["loss"]
+    assert losses[-1] < losses[0]
+    assert host(layer.calls) == 10
 
 
 @pytest.mark.skipif(not active.trains, reason="the backend has no gradients")

@@ -151,7 +151,7 @@ def test_wrong_inputs_of_a_model_name_what_is_wrong() -> None:
         model([data(1, 2)])
     with pytest.raises(ValueError, match=r"lacks inputs \['b'\]"):
         model({"a": data(1, 2)})
-    with pytest.raises(ValueError, match=r"net.*input 'b'.*\(None, 3\).*\(None, 4\)"):
+    with pytest.raises(ValueError, match=r"net.*input 'b'.*\(None, 3\).*\((None|1), 4\)"):
         model([data(1, 2), data(1, 4)])
 
 
@@ -161,7 +161,8 @@ def test_a_wrong_size_names_layer_shapes_and_remedy_in_replay_too() -> None:
     for shape in ((4, 5), (4, 3, 2)):
         with pytest.raises(ValueError) as caught:
             model(data(*shape))
-        for word in ("'net'", "(None, 3)", str((None, *shape[1:])), "Reshape"):
+        came = shape if active.static_shapes else (None, *shape[1:])
+        for word in ("'net'", "(None, 3)", str(came), "Reshape"):
             assert word in str(caught.value), str(caught.value)
     np.testing.assert_array_equal(host(model(data(4, 3))).shape, (4, 2))
 

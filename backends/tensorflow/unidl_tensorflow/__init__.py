@@ -115,6 +115,8 @@ class TensorFlowBackend(Backend):
     # -- running graphs ---------------------------------------------------------------------
 
     def executable(self, graph: Any, *, jit: bool = False) -> Callable[..., Any]:
+        if not graph.traceable:
+            return super().executable(graph)
         signature = [tf.TensorSpec(t.shape, t.dtype) for t in graph.inputs]
         return Compiled(super().executable(graph), signature, jit=jit)
 

@@ -49,6 +49,11 @@ class Graph:
         """Whether native code is part of the graph, so that only its own engine can run it."""
         return any(n.op.kind == "opaque" or (n.inner is not None and n.inner.opaque) for n in self.nodes)
 
+    @property
+    def traceable(self) -> bool:
+        """Whether an engine's own tracer may run the graph: no layer in it has Python code that asks for values."""
+        return all(n.op.traceable and (n.inner is None or n.inner.traceable) for n in self.nodes)
+
     def variables(self) -> list[Any]:
         """The variables read or written, in order of first use."""
         found: dict[int, Any] = {}

@@ -465,7 +465,7 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
     def _converted(self, value: Any) -> Any:
         """NumPy arrays as tensors, floats in the layer's dtype; everything else as it is."""
         kind = type(value)
-        if kind in _TYPES:
+        if kind in _TYPES and not (kind is np.ndarray and value.dtype.kind in "OUSMm"):
             if self.autocast and value.dtype in _FLOATS and active.dtype(value) != self.compute_dtype:
                 return active.cast(value, self.compute_dtype)
             return value
@@ -478,9 +478,10 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
             return value
         if isinstance(value, (np.ndarray, np.generic)):
             from unidl.ops import convert_to_tensor
+            from unidl.ops._bind import host_array
 
             try:
-                return self._converted(convert_to_tensor(value))
+                return self._converted(convert_to_tensor(host_array(value)))
             except OpError as error:
                 raise self._located(error) from None
         if kind in (list, tuple):

@@ -259,7 +259,7 @@ def _run_opaque(layer: Any, spec: CallSpec, bound: dict[str, Any], reason: Excep
         )
         for p, q in zip(tree.flatten(probes[0]), tree.flatten(probes[1]), strict=True)
     ]
-    outputs = opaque(f"layer {layer.name}", lambda *values: tree.flatten(run(*values)), tensors, specs)
+    outputs = opaque(f"layer {layer.name}", lambda *values: tree.flatten(run(*values)), tensors, specs, traceable=False)
     return tree.pack_sequence_as(probes[0], outputs)
 
 

@@ -16,10 +16,15 @@ from unidl.ops._declare import Op
 
 
 def opaque(
-    name: str, function: Callable[..., Any], tensors: list[SymbolicTensor], specs: list[TensorSpec]
+    name: str,
+    function: Callable[..., Any],
+    tensors: list[SymbolicTensor],
+    specs: list[TensorSpec],
+    traceable: bool = True,
 ) -> list[SymbolicTensor]:
     """Record a call of native code ``function(*tensors) -> tuple`` as one node with outputs `specs`."""
     op = Op(name, "opaque", lambda xs: tuple(function(*xs)), ("xs",), {"xs": "many"})
+    op.traceable = traceable
     trace = state.trace
     node = Node(op, (list(tensors),), tuple(specs), trace.path if trace is not None else "")
     if trace is not None:

@@ -49,6 +49,8 @@ class Op:
             are promoted) become the default float.
         scalars: whether backends accept a Python number for one of the promoted parameters.
         public: the function users call, bound to the backend.
+        traceable: for native code: whether an engine's own tracer may run it. Python code of a layer
+            that asks for values may not be.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Op:
     module: str = ""
     signature: inspect.Signature = field(default_factory=inspect.Signature)
     public: Callable[..., Any] = field(default=lambda: None)
+    traceable: bool = True
 
     def __repr__(self) -> str:
         return f"<{self.kind} op {self.name}>"
