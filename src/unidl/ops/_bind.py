@@ -213,7 +213,7 @@ def dtype_of(value: Any) -> str:
 
 
 def _native(value: Any, dtype: str | None) -> Any:
-    if type(value) in active.tensor_types or active.is_tensor(value):
+    if active.is_tensor(value):
         return value if dtype is None or active.dtype(value) == dtype else active.cast(value, dtype)
     return active.to_tensor(host_array(value, dtype), dtype)
 
