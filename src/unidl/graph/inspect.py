@@ -89,8 +89,9 @@ def first_nonfinite(graph: Graph, inputs: Sequence[Any]) -> str:
     for variable in graph.variables():
         if found := _nonfinite(active, variable):
             return (
-                f"Weight {variable.path!r} holds {found}: an earlier update broke it. Start again from finite weights, "
-                "with a lower learning rate or clipped gradients (clipnorm=1.0 in the optimizer)."
+                f"Weight {variable.path!r} holds {found}: an earlier update broke it. Start again from finite weights with "
+                "callbacks.TerminateOnNaN(diagnose=True), which looks before the update is made; a lower learning rate or "
+                "clipped gradients (clipnorm=1.0 in the optimizer) may be all it takes."
             )
     with active.no_grad():
         run = Run(graph, active, inputs)
@@ -104,7 +105,8 @@ def first_nonfinite(graph: Graph, inputs: Sequence[Any]) -> str:
                         f"{found}. All that came before is finite; the op was given {given or 'no tensors'}."
                     )
     return (
-        f"The outputs of {len(run.graph.nodes)} ops and {len(graph.variables())} variables are finite for this input."
+        f"The outputs of {len(run.graph.nodes)} ops and {len(graph.variables())} variables are finite for this input: "
+        "what is not finite comes from the loss, or appears in training only."
     )
 
 
