@@ -89,9 +89,9 @@ def first_nonfinite(graph: Graph, inputs: Sequence[Any]) -> str:
     for variable in graph.variables():
         if found := _nonfinite(active, variable):
             return (
-                f"Weight {variable.path!r} holds {found}: an earlier update broke it. Start again from finite weights with "
-                "callbacks.TerminateOnNaN(diagnose=True), which looks before the update is made; a lower learning rate or "
-                "clipped gradients (clipnorm=1.0 in the optimizer) may be all it takes."
+                f"Weight {variable.path!r} holds {found}: an earlier update broke it. Start again from finite weights "
+                "with callbacks.TerminateOnNaN(diagnose=True), which looks before the update is made; a lower learning "
+                "rate or clipped gradients (clipnorm=1.0 in the optimizer) may be all it takes."
             )
     with active.no_grad():
         run = Run(graph, active, inputs)
