@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from unidl.backend import active
 from unidl.errors import OpError
 from unidl.graph.symbolic import SymbolicTensor, symbols
 from unidl.layers._calling import CallSpec, attach_mask, call_spec, record_layer, run_in_trace, shapes_of
+from unidl.layers._contents import Contents
 
 _TYPES = active.tensor_types
 _FLOATS = frozenset(native for name, native in active.dtypes.items() if name in dtypes.FLOATS)
@@ -77,7 +77,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-class Layer(active.Module):  # type: ignore[name-defined,misc]
+class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
     """A piece of a model: variables, and a computation written with `unidl.ops`.
 
     Subclasses make variables in ``build(input_shape)`` with `add_weight` and compute in
@@ -184,101 +184,6 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
         for layer in self._sublayers():
             layer.trainable = value
 
-    # -- what is inside ---------------------------------------------------------------------
-
-    def _own_variables(self) -> list[Any]:
-        found = {id(v): v for v in self._weights}
-        for value in list(self._tracked.values()):
-            for item in _members(value, active.Variable):
-                found.setdefault(id(item), item)
-        return list(found.values())
-
-    def _sublayers(self) -> list[Layer]:
-        found: dict[int, Layer] = {}
-        for name, value in list(self._tracked.items()):
-            if name not in ("_nodes", "_weights"):
-                for item in _members(value, Layer):
-                    found.setdefault(id(item), item)
-        found.pop(id(self), None)
-        return list(found.values())
-
-    def _flatten_layers(self) -> Iterator[Layer]:
-        """This layer and all inside it, each once, depth first."""
-        seen: set[int] = set()
-        todo: list[Layer] = [self]
-        while todo:
-            layer = todo.pop()
-            if id(layer) not in seen:
-                seen.add(id(layer))
-                yield layer
-                todo.extend(reversed(layer._sublayers()))
-
-    @property
-    def variables(self) -> list[Any]:
-        """All variables: of each layer the trainable ones first, then of the layers inside it."""
-        found: dict[int, Any] = {}
-        for layer in self._flatten_layers():
-            own = layer._own_variables()
-            for v in sorted(own, key=lambda v: not getattr(v, "_wants_training", v.trainable)):
-                found.setdefault(id(v), v)
-        return list(found.values())
-
-    @property
-    def weights(self) -> list[Any]:
-        return self.variables
-
-    @property
-    def trainable_variables(self) -> list[Any]:
-        """The variables that training changes."""
-        return [v for v in self.variables if v.trainable]
-
-    trainable_weights = trainable_variables
-
-    @property
-    def non_trainable_variables(self) -> list[Any]:
-        """The variables that training leaves alone."""
-        return [v for v in self.variables if not v.trainable]
-
-    non_trainable_weights = non_trainable_variables
-
-    @property
-    def metrics(self) -> list[Any]:
-        """Metric objects that are attributes of this layer or of one inside it."""
-        found: dict[int, Any] = {}
-        for layer in self._flatten_layers():
-            for value in layer._tracked.values():
-                for item in tree.flatten(value):
-                    if hasattr(item, "update_state") and hasattr(item, "result"):
-                        found.setdefault(id(item), item)
-        return list(found.values())
-
-    def count_params(self) -> int:
-        """The number of elements of all weights."""
-        self._require_built("count_params()")
-        return sum(math.prod(d or 0 for d in active.shape(v)) for v in self.weights)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """The weights' values, in the order of `weights`."""
-        return [active.to_numpy(v).copy() for v in self.weights]
-
-    def set_weights(self, weights: list[Any]) -> None:
-        """Overwrite all weights.
-
-        Raises:
-            ValueError: if the number of arrays or a shape differs.
-        """
-        variables = self.weights
-        if len(weights) != len(variables):
-            raise ValueError(f"Layer {self.path!r} has {len(variables)} weights, {len(weights)} arrays were given.")
-        for variable, value in zip(variables, weights, strict=True):
-            if tuple(active.shape(variable)) != tuple(np.shape(value)):
-                raise ValueError(
-                    f"Weight {variable.path!r} has shape {tuple(active.shape(variable))}, "
-                    f"the given array {tuple(np.shape(value))}."
-                )
-        for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value)
-
     # -- state ------------------------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:
@@ -357,13 +262,6 @@ class Layer(active.Module):  # type: ignore[name-defined,misc]
 
     def _regularization(self) -> list[Any]:
         return [v.regularizer(v) for v in self.trainable_variables if v.regularizer is not None]
-
-    def _require_built(self, what: str) -> None:
-        if not self.built and not self._own_variables():
-            raise ValueError(
-                f"{what} needs the weights of layer {self.path!r}, which is not built yet: "
-                "call it on data, or build(shape)."
-            )
 
     def _build(self, **shapes: Any) -> None:
         """Run `build` once, outside any trace."""
@@ -618,15 +516,3 @@ def _finished(build: Any) -> Any:
         self._build(**dict(list(bound.items())[1:]))
 
     return finished
-
-
-def _members(value: Any, kind: type) -> Iterator[Any]:
-    """Objects of `kind` in nested lists, tuples and dicts."""
-    if isinstance(value, kind):
-        yield value
-    elif isinstance(value, dict):
-        for item in list(value.values()):
-            yield from _members(item, kind)
-    elif isinstance(value, (list, tuple)):
-        for item in list(value):
-            yield from _members(item, kind)

@@ -1,0 +1,138 @@
+"""What a layer holds: its own variables, the layers inside it, metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from unidl import tree
+from unidl.backend import active
+
+
+class Contents:
+    """The part of `Layer` that finds variables and layers among the attributes, containers included.
+
+    Attributes:
+        _tracked: attributes that are, or may hold, variables, layers or metrics, in the order of assignment.
+        _weights: variables made with `add_weight`.
+    """
+
+    path: Any
+    built: bool
+    _tracked: dict[str, Any]
+    _weights: list[Any]
+
+    def _own_variables(self) -> list[Any]:
+        found = {id(v): v for v in self._weights}
+        for value in list(self._tracked.values()):
+            for item in _members(value, active.Variable):
+                found.setdefault(id(item), item)
+        return list(found.values())
+
+    def _sublayers(self) -> list[Any]:
+        found: dict[int, Any] = {}
+        for name, value in list(self._tracked.items()):
+            if name not in ("_nodes", "_weights"):
+                for item in _members(value, Contents):
+                    found.setdefault(id(item), item)
+        found.pop(id(self), None)
+        return list(found.values())
+
+    def _flatten_layers(self) -> Iterator[Any]:
+        """This layer and all inside it, each once, depth first."""
+        seen: set[int] = set()
+        todo: list[Any] = [self]
+        while todo:
+            layer = todo.pop()
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                yield layer
+                todo.extend(reversed(layer._sublayers()))
+
+    @property
+    def variables(self) -> list[Any]:
+        """All variables: of each layer the trainable ones first, then of the layers inside it."""
+        found: dict[int, Any] = {}
+        for layer in self._flatten_layers():
+            own = layer._own_variables()
+            for v in sorted(own, key=lambda v: not getattr(v, "_wants_training", v.trainable)):
+                found.setdefault(id(v), v)
+        return list(found.values())
+
+    @property
+    def weights(self) -> list[Any]:
+        return self.variables
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The variables that training changes."""
+        return [v for v in self.variables if v.trainable]
+
+    trainable_weights = trainable_variables
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        """The variables that training leaves alone."""
+        return [v for v in self.variables if not v.trainable]
+
+    non_trainable_weights = non_trainable_variables
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Metric objects that are attributes of this layer or of one inside it."""
+        found: dict[int, Any] = {}
+        for layer in self._flatten_layers():
+            for value in layer._tracked.values():
+                for item in tree.flatten(value):
+                    if hasattr(item, "update_state") and hasattr(item, "result"):
+                        found.setdefault(id(item), item)
+        return list(found.values())
+
+    def count_params(self) -> int:
+        """The number of elements of all weights."""
+        self._require_built("count_params()")
+        return sum(math.prod(d or 0 for d in active.shape(v)) for v in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The weights' values, in the order of `weights`."""
+        return [active.to_numpy(v).copy() for v in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Overwrite all weights.
+
+        Raises:
+            ValueError: if the number of arrays or a shape differs.
+        """
+        variables = self.weights
+        if len(weights) != len(variables):
+            raise ValueError(f"Layer {self.path!r} has {len(variables)} weights, {len(weights)} arrays were given.")
+        for variable, value in zip(variables, weights, strict=True):
+            if tuple(active.shape(variable)) != tuple(np.shape(value)):
+                raise ValueError(
+                    f"Weight {variable.path!r} has shape {tuple(active.shape(variable))}, "
+                    f"the given array {tuple(np.shape(value))}."
+                )
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+
+    def _require_built(self, what: str) -> None:
+        if not self.built and not self._own_variables():
+            raise ValueError(
+                f"{what} needs the weights of layer {self.path!r}, which is not built yet: "
+                "call it on data, or build(shape)."
+            )
+
+
+def _members(value: Any, kind: type) -> Iterator[Any]:
+    """Objects of `kind` in nested lists, tuples and dicts."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, dict):
+        for item in list(value.values()):
+            yield from _members(item, kind)
+    elif isinstance(value, (list, tuple)):
+        for item in list(value):
+            yield from _members(item, kind)
