@@ -91,23 +91,23 @@ def test_running_product_with_zeros() -> None:
     assert_close(gradient, step, rtol=1e-6, atol=1e-6)
 
 
-def test_lstm_kernel_and_loop_agree() -> None:
-    """Without a mask the block kernel runs, with one the loop: values and gradients are the same."""
-    sizes = [(2, 5, 3), (2, 4), (2, 4), (3, 16), (4, 16), (16,)]
-    inputs = [tf.constant(numbers(*s, seed=i)) for i, s in enumerate(sizes)]
+@pytest.mark.parametrize("mask", [None, [[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 0, 1, 0], [0, 0, 0, 0, 0]]])
+def test_lstm_kernel_and_loop_agree(mask: Any) -> None:
+    """Values and gradients of the block kernel are those of the loop, which other dtypes run."""
+    sizes = [(4, 5, 3), (4, 4), (4, 4), (3, 16), (4, 16), (16,)]
+    valid = None if mask is None else tf.constant(np.asarray(mask, bool))
 
-    def loss(mask: Any) -> Any:
+    def run(dtype: str) -> Any:
         def fn(*tensors: Any) -> Any:
-            out, h, c = ops.lstm(*tensors, mask)
-            return ops.sum(ops.square(out)) + ops.sum(h * c), None
+            out, h, c = ops.lstm(*tensors, valid)
+            return ops.sum(ops.square(out)) + ops.sum(h * c), out
 
-        return active.differentiate(fn, inputs, [])
+        inputs = [tf.constant(numbers(*s, seed=i), dtype) for i, s in enumerate(sizes)]
+        (loss, out), gradients, _ = active.differentiate(fn, inputs, [])
+        return [loss, out, *gradients]
 
-    (a, _), first, _ = loss(None)
-    (b, _), second, _ = loss(tf.ones((2, 5), tf.bool))
-    assert_close(a, b, rtol=1e-5)
-    for x, y in zip(first, second, strict=True):
-        assert_close(x, y, rtol=1e-4, atol=1e-5)
+    for block, loop in zip(run("float32"), run("float64"), strict=True):
+        assert_close(block, loop, rtol=1e-4, atol=1e-5)
 
 
 # -- compiled functions ---------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Recurrent layers: one product for the inputs of all steps, then a loop over time for the rest.
 
-An LSTM in float32 without mask runs in TensorFlow's block kernel, a whole sequence in one call.
+An LSTM in float32 runs in TensorFlow's block kernel, a whole sequence in one call.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ def lstm(
     bias: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    if mask is None and x.dtype is tf.float32 and x.shape[1] != 0 and not compiling.xla:
-        return _block_lstm(x, h0, c0, kernel, recurrent_kernel, bias)
+    if x.dtype is tf.float32 and x.shape[1] != 0 and not compiling.xla:
+        if mask is None:
+            out, cells = _block_lstm(x, h0, c0, kernel, recurrent_kernel, bias)
+            return out, out[:, -1], cells[-1]
+        return _packed_lstm(x, h0, c0, kernel, recurrent_kernel, bias, mask)
 
     def step(x_t: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
         i, f, g, o = tf.split(x_t + tf.matmul(h, recurrent_kernel), 4, 1)
@@ -39,7 +42,8 @@ def lstm(
 
 def _block_lstm(
     x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
+    """All outputs (batch, time, units) and all cells (time, batch, units)."""
     units = h0.shape[-1]
     # BlockLSTM (not V2, whose registered gradient is that of another order of gates) has gates i, g, f, o.
     weights = _gates_igfo(tf.concat([kernel, recurrent_kernel], 0))
@@ -49,8 +53,25 @@ def _block_lstm(
         seq_len_max=tf.shape(x, tf.int64)[1], x=tf.transpose(x, (1, 0, 2)), cs_prev=c0, h_prev=h0, w=weights, wci=none,
         wcf=none, wco=none, b=bias, forget_bias=0.0, cell_clip=-1.0, use_peephole=False,
     )  # fmt: skip
-    h = tf.transpose(out.h, (1, 0, 2))
-    return h, out.h[-1], out.cs[-1]
+    return tf.transpose(out.h, (1, 0, 2)), out.cs
+
+
+def _packed_lstm(
+    x: Tensor, h0: Tensor, c0: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None, mask: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The block kernel over each sequence's valid steps, moved to its front; what follows them is not used."""
+    counts = tf.cumsum(tf.cast(mask, tf.int32), 1)  # valid steps so far
+    order = tf.argsort(tf.cast(tf.logical_not(mask), tf.int32), 1, stable=True)
+    out, cells = _block_lstm(tf.gather(x, order, batch_dims=1), h0, c0, kernel, recurrent_kernel, bias)
+    start = tf.zeros_like(h0)[:, None]
+    outputs = tf.gather(tf.concat([start, out], 1), counts, batch_dims=1)
+    lengths = tf.reduce_sum(tf.cast(mask, tf.int32), 1)
+    cells = tf.transpose(cells, (1, 0, 2))
+    h, c = (
+        tf.gather(tf.concat([first[:, None], later], 1), lengths, batch_dims=1)
+        for first, later in ((h0, out), (c0, cells))
+    )
+    return outputs, h, c
 
 
 def _gates_igfo(weights: Tensor) -> Tensor:
