@@ -86,7 +86,8 @@ def _running(run: Any) -> Any:
 
 
 def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    return torch.logsumexp(x, _axes(x, axis), keepdims) if x.dim() else x.clone()
+    # PyTorch takes no axes for all axes.
+    return x.clone() if not x.dim() or axis == () else torch.logsumexp(x, _axes(x, axis), keepdims)
 
 
 TABLE: dict[str, Any] = {
