@@ -133,7 +133,7 @@ def max_pool(
     views = [seen for _, seen in _seen(_padded(_to_last(inputs, g), window, g, lowest), window, g)]
     out = views[0].copy()
     for view in views[1:]:
-        np.maximum(out, view, out)
+        np.maximum(out, view, out=out)
     return _from_last(out, g)
 
 
