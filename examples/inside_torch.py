@@ -16,11 +16,11 @@ import unidl
 if unidl.backend.backend() != "torch":
     raise SystemExit("This example is about PyTorch: run it with UNIDL_BACKEND=torch.")
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from sklearn.datasets import load_breast_cancer  # noqa: E402
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer
 
-from unidl import layers, ops  # noqa: E402
+from unidl import layers, ops
 
 FAST = os.environ.get("UNIDL_EXAMPLE_FAST") == "1"
 
