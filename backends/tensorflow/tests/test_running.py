@@ -110,6 +110,31 @@ def test_lstm_kernel_and_loop_agree(mask: Any) -> None:
         assert_close(block, loop, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_second_derivatives_of_fused_kernels(compiled: bool) -> None:
+    """A gradient penalty works through an LSTM and a batch normalization, and has the value of finite differences."""
+    weights = [tf.constant(numbers(*s, seed=i)) for i, s in enumerate([(3, 16), (4, 16), (16,)])]
+    state = tf.zeros((4, 4))
+
+    def penalty(x: Any) -> Any:
+        def score(x: Any) -> Any:
+            _, h, _ = ops.lstm(ops.reshape(x, (4, 2, 3)), state, state, *weights)
+            y, _, _ = ops.batch_normalization_training(ops.reshape(x, (4, 6)), 1)
+            return ops.sum(ops.square(h)) + ops.sum(ops.power(y, 3)), None
+
+        _, (slope,), _ = active.differentiate(score, [x], [])
+        return ops.sum(ops.square(slope)), None
+
+    def second(x: Any) -> Any:
+        (value, _), (gradient,), _ = active.differentiate(penalty, [x], [])
+        return value, gradient
+
+    x, along = numbers(24, seed=7), numbers(24, seed=8) * 1e-3
+    (above, _), (below, _) = (active.differentiate(penalty, [tf.constant(v)], [])[0] for v in (x + along, x - along))
+    _, gradient = (tf.function(second, autograph=False) if compiled else second)(tf.constant(x))
+    assert_close(float(np.sum(gradient.numpy() * along)), float(above - below) / 2, rtol=5e-2)
+
+
 # -- compiled functions ---------------------------------------------------------------------------------
 
 

@@ -14,9 +14,15 @@ Tensor = Any
 
 
 class _Compiling(threading.local):
-    """What is being traced in this thread: `xla` is True while it is for XLA, which lacks some kernels."""
+    """What is going on in this thread, for ops whose fused kernel is not good for everything.
+
+    Attributes:
+        xla: whether a function is being traced for XLA, which lacks some kernels.
+        tapes: how many gradients are being recorded, one inside the other.
+    """
 
     xla = False
+    tapes = 0
 
 
 compiling = _Compiling()

@@ -25,7 +25,8 @@ def lstm(
     bias: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    if x.dtype is tf.float32 and x.shape[1] != 0 and not compiling.xla:
+    # The block kernel has no second derivative.
+    if x.dtype is tf.float32 and x.shape[1] != 0 and not compiling.xla and compiling.tapes < 2:
         if mask is None:
             out, cells = _block_lstm(x, h0, c0, kernel, recurrent_kernel, bias)
             return out, out[:, -1], cells[-1]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from unidl_tensorflow._engine import tensorflow as tf
-from unidl_tensorflow.compiling import Compiled
+from unidl_tensorflow.compiling import Compiled, compiling
 
 Tensor = Any
 
@@ -27,7 +27,11 @@ def differentiate(
     floating = [t for t in wanted if _differentiable(t)]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(floating)
-        loss, aux = fn(*tensors)
+        compiling.tapes += 1
+        try:
+            loss, aux = fn(*tensors)
+        finally:
+            compiling.tapes -= 1
     found = iter(tape.gradient(loss, floating) if tf.is_tensor(loss) and floating else [None] * len(floating))
     gradients = [_dense(next(found)) if _differentiable(t) else None for t in wanted]
     return (loss, aux), gradients[: len(tensors)], gradients[len(tensors) :]
