@@ -27,7 +27,7 @@ def native(r: Draw, x: np.ndarray) -> Any:
     """A native tensor with the values of `x`, in one of four cases not contiguous in memory."""
     from unidl import ops
 
-    layout = r.integer(0, 3) if x.ndim else 0
+    layout = r.die(4) if x.ndim else 0
     if layout == 1:
         return ops.transpose(active.to_tensor(np.ascontiguousarray(x.T)))
     if layout == 2:
@@ -67,7 +67,7 @@ def unknown_shapes(r: Draw, op: Op, case: Case, arguments: tuple[Any, ...]) -> l
     for name, value in zip(op.parameters, arguments, strict=False):
         free = name in op.tensor_parameters and (case.unknown is None or name in case.unknown)
         for x in arrays(value):
-            shapes.append(tuple(None if free and r.integer(0, 2) == 0 else d for d in x.shape))
+            shapes.append(tuple(None if free and r.die(3) == 0 else d for d in x.shape))
     return shapes
 
 
@@ -75,10 +75,9 @@ def fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
     return len(spec.shape) == len(shape) and all(a in (None, b) for a, b in zip(spec.shape, shape, strict=True))
 
 
-def check_values(name: str, case: Case, r: Draw) -> None:
+def check_values(name: str, case: Case, r: Draw, arguments: tuple[Any, ...]) -> None:
     """Eager, recorded and replayed results agree with the oracle, with each other and with the rule."""
     op = TABLE[name]
-    arguments = case.build(r)
     with message(op, arguments):
         tensors = [native(r, x) for x in arrays(arguments)]
         result = flat(op.public(*with_arrays(arguments, iter(tensors))))
@@ -90,7 +89,7 @@ def check_values(name: str, case: Case, r: Draw) -> None:
             return
         specs, expected = evaluate(op.public, arguments)
         compare(result, specs, expected, case.tolerance)
-        if r.integer(0, 3) == 0:  # arrays are converted
+        if r.die(4) == 0:  # arrays are converted
             compare(flat(op.public(*arguments)), specs, expected, case.tolerance)
         shapes = unknown_shapes(r, op, case, arguments)
         try:
@@ -107,10 +106,9 @@ def check_values(name: str, case: Case, r: Draw) -> None:
         compare(list(replay(graph, active)(*tensors)), specs, expected, case.tolerance)
 
 
-def check_executable(name: str, case: Case, r: Draw) -> None:
+def check_executable(name: str, case: Case, r: Draw, arguments: tuple[Any, ...]) -> None:
     """The engine's own compiled form of the op's graph gives the same."""
     op = TABLE[name]
-    arguments = case.build(r)
     with message(op, arguments):
         specs, expected = evaluate(op.public, arguments)
         tensors = [active.to_tensor(x) for x in arrays(arguments)]
@@ -119,10 +117,9 @@ def check_executable(name: str, case: Case, r: Draw) -> None:
             compare(list(run(*tensors)), specs, expected, case.tolerance)
 
 
-def check_gradient(name: str, case: Case, r: Draw) -> None:
+def check_gradient(name: str, case: Case, r: Draw, arguments: tuple[Any, ...]) -> None:
     """The engine's derivative along a random direction is that of the oracle, by finite differences."""
     op = TABLE[name]
-    arguments = case.build(r)
     wanted = [
         parameter in case.gradient and x.dtype.name in FLOATS
         for parameter, value in zip(op.parameters, arguments, strict=False)
@@ -186,4 +183,5 @@ class message:
             raise AssertionError(text) from error
 
 
-Check = Callable[[str, Case, Draw], None]
+#: What is called for each example: the op, its case, what made the example, and the op's arguments.
+Check = Callable[[str, Case, Draw, tuple[Any, ...]], None]

@@ -31,6 +31,10 @@ class Draw:
         self.smooth = smooth
         self.numbers = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
 
+    def die(self, sides: int) -> int:
+        """A number from 0 to ``sides - 1``, for what has no simpler and no more complicated choices."""
+        return int(self.numbers.integers(sides))
+
     # -- attributes ---------------------------------------------------------------------------
 
     def integer(self, low: int, high: int) -> int:
@@ -67,7 +71,7 @@ class Draw:
 
     def broadcasting(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """A shape that broadcasts to `shape`."""
-        return tuple(1 if self.integer(0, 3) == 0 else d for d in shape[self.integer(0, len(shape)) :])
+        return tuple(1 if self.die(4) == 0 else d for d in shape[self.integer(0, len(shape)) :])
 
     # -- tensors ------------------------------------------------------------------------------
 
@@ -102,9 +106,9 @@ class Draw:
                 floats = np.where(np.abs(off) < 0.05, floats + np.where(floats < (low + high) / 2, 0.06, -0.06), floats)
         else:
             floats = self.numbers.uniform(low, high, size)
-            if self.integer(0, 3) == 0:  # round numbers make ties and exact zeros
+            if self.die(4) == 0:  # round numbers make ties and exact zeros
                 floats = np.clip(np.rint(floats), np.ceil(low), np.floor(high))
-            if specials and self.integer(0, 3) == 0:
+            if specials and self.die(4) == 0:
                 pick = self.numbers.random(size) < 0.5
                 floats[pick] = self.numbers.choice(np.asarray(specials), int(pick.sum()))
         return floats.reshape(shape).astype(numpy_dtype(dtype))
@@ -117,7 +121,7 @@ class Draw:
         """Two tensors that broadcast together; in one of four examples one is a Python number."""
         shape = self.shape()
         first = self.array(shape, **options)
-        if not self.smooth and self.dtype != "bool" and self.integer(0, 3) == 0:
+        if not self.smooth and self.dtype != "bool" and self.die(4) == 0:
             number = self.integer(1, 3) if "int" in self.dtype or self.flag() else 1.5
             return (first, number) if self.flag() else (number, first)
         second = self.array(self.broadcasting(shape), **options)

@@ -63,6 +63,11 @@ def _run(check: Check, name: str, dtype: str, examples: int, smooth: bool = Fals
     """Run `check` on so many examples, the same ones each time."""
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate] + ([] if gap else [hypothesis.Phase.shrink])
 
+    @st.composite
+    def examples_of_op(draw: Any) -> tuple[Draw, tuple[Any, ...]]:
+        r = Draw(draw, dtype, smooth)
+        return r, CASES[name].build(r)
+
     @hypothesis.settings(
         max_examples=examples,
         deadline=None,
@@ -73,9 +78,9 @@ def _run(check: Check, name: str, dtype: str, examples: int, smooth: bool = Fals
         report_multiple_bugs=False,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    @hypothesis.given(st.data())
-    def body(data: Any) -> None:
-        check(name, CASES[name], Draw(data.draw, dtype, smooth))
+    @hypothesis.given(examples_of_op())
+    def body(example: tuple[Draw, tuple[Any, ...]]) -> None:
+        check(name, CASES[name], *example)
 
     body()
 

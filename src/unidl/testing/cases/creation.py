@@ -43,7 +43,7 @@ def _arange(r: Draw) -> tuple[Any, ...]:
 def _linspace(r: Draw) -> tuple[Any, ...]:
     shape = r.shape(0, 2)
     start, stop, num = r.array(shape), r.array(r.broadcasting(shape)), r.integer(1, 6)
-    if r.integer(0, 3) == 0:
+    if r.die(4) == 0:
         return r.choice(0, -1.5), r.choice(1, 2.5), num
     if r.smooth:
         return start, stop, num

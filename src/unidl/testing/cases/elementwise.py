@@ -60,7 +60,7 @@ def _two(r: Draw, low: float = -4, specials: tuple[float, ...] = ()) -> tuple[An
 def _pair(r: Draw) -> tuple[Any, ...]:
     """Two tensors or one and a number; in one of four examples their dtypes differ."""
     first, second = r.pair(specials=SPECIALS)
-    if not r.smooth and isinstance(second, np.ndarray) and r.integer(0, 3) == 0:
+    if not r.smooth and isinstance(second, np.ndarray) and r.die(4) == 0:
         second = r.array(second.shape, r.choice("float32", "int32", "uint8"))
     return first, second
 
@@ -104,7 +104,7 @@ def _where(r: Draw) -> tuple[Any, ...]:
     shape = r.shape()
     condition = r.array(r.broadcasting(shape), r.choice("bool", "bool", "int32"), -1, 1)
     first, second = r.array(shape), r.array(r.broadcasting(shape))
-    if not r.smooth and r.integer(0, 3) == 0:
+    if not r.smooth and r.die(4) == 0:
         second = r.choice(0, 1, 2.5, r.array(second.shape, "int32"))
     return condition, first, second
 

@@ -12,7 +12,7 @@ _NAN = SPECIALS[:3]
 def _over(side: int = 0, rank: int = 0, **options: Any) -> Any:
     def build(r: Draw) -> tuple[Any, ...]:
         x = r.tensor(rank, 3, side, **options)
-        return (x,) if r.integer(0, 3) == 0 else (x, r.axes(x.ndim), r.flag())
+        return (x,) if r.die(4) == 0 else (x, r.axes(x.ndim), r.flag())
 
     return build
 
@@ -31,7 +31,7 @@ def _place(r: Draw) -> tuple[Any, ...]:
 def _running(high: float) -> Any:
     def build(r: Draw) -> tuple[Any, ...]:
         x = r.tensor(1, 3, low=-high, high=high)
-        if r.integer(0, 3) == 0:
+        if r.die(4) == 0:
             return (x,) if r.smooth or r.flag() else (x, None, "float32")
         return x, r.axis(x.ndim)
 

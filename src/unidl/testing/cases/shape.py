@@ -55,7 +55,7 @@ def _concatenate(r: Draw) -> tuple[Any, ...]:
     for _ in range(r.integer(1, 3)):
         shape[axis] = r.side()
         parts.append(r.array(shape))
-    if r.dtype != "bool" and not r.smooth and r.integer(0, 3) == 0:
+    if r.dtype != "bool" and not r.smooth and r.die(4) == 0:
         parts.append(r.array(shape, r.choice("float32", "int32")))
     return parts, axis
 
@@ -138,10 +138,10 @@ def _take(r: Draw) -> tuple[Any, ...]:
 
 def _take_along_axis(r: Draw) -> tuple[Any, ...]:
     x = r.tensor(1, 3, 1)
-    if r.integer(0, 3) == 0:
+    if r.die(4) == 0:
         return x, _indices(r, x.size, (r.side(),)) % x.size, None
     axis = r.axis(x.ndim)
-    shape = [1 if r.integer(0, 3) == 0 else d for d in x.shape]
+    shape = [1 if r.die(4) == 0 else d for d in x.shape]
     shape[axis] = r.side()
     return x, _indices(r, x.shape[axis], tuple(shape)) % x.shape[axis], axis
 
