@@ -95,13 +95,13 @@ def first_nonfinite(graph: Graph, inputs: Sequence[Any]) -> str:
             )
     with active.no_grad():
         run = Run(graph, active, inputs)
-        for count, (node, outputs) in enumerate(run, 1):
+        for node, outputs in run:
             for output in outputs:
                 if found := _nonfinite(active, output):
                     where = f"Layer {node.path!r}" if node.path else f"Model {graph.name!r}"
                     given = ", ".join(_range(active, run.value(t)) for t in node.inputs())
                     return (
-                        f"{where}: the output of op {node.op.name!r} (number {count} of {len(run.graph.nodes)}) holds "
+                        f"{where}: the output of op {node.op.name!r} holds "
                         f"{found}. All that came before is finite; the op was given {given or 'no tensors'}."
                     )
     return (
