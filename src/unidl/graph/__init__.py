@@ -1,0 +1,1 @@
+"""Symbolic tensors, the graph, replay, and what reads graphs."""
