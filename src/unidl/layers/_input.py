@@ -17,15 +17,20 @@ class InputLayer(Layer):
         batch_size: int | None = None,
         dtype: Any = None,
         sparse: Any = None,
+        ragged: Any = None,
         batch_shape: Any = None,
+        input_tensor: Any = None,
+        optional: bool = False,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         if (shape is None) == (batch_shape is None):
             raise ValueError("Input needs `shape` (without the batch dimension) or `batch_shape`, and not both.")
-        if sparse:
-            raise ValueError("Input(sparse=True): unidl has no sparse tensors.")
+        if sparse or ragged:
+            raise ValueError("Input: unidl has no sparse or ragged tensors; pad what varies, and mask it.")
+        if input_tensor is not None:
+            raise ValueError("InputLayer: a symbolic tensor needs no layer; give it to Model as it is.")
         if batch_shape is None:
             batch_shape = (batch_size, *((shape,) if isinstance(shape, int) else tuple(shape)))
         self.batch_shape = tuple(batch_shape)
@@ -46,6 +51,7 @@ def Input(
     batch_size: int | None = None,
     dtype: Any = None,
     sparse: Any = None,
+    ragged: Any = None,
     batch_shape: Any = None,
     name: str | None = None,
     tensor: Any = None,
@@ -63,4 +69,4 @@ def Input(
     """
     if tensor is not None:
         return tensor
-    return InputLayer(shape, batch_size, dtype, sparse, batch_shape, name or None).output
+    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, name=name or None).output
