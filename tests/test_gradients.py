@@ -232,3 +232,14 @@ def test_a_jitted_function_can_be_differentiated() -> None:
     fast(tensor(1, 2))
     for _ in range(2):
         assert number(unidl.grad(fast)(tensor(1, 3))) == [2.0, 6.0]
+
+
+def test_softplus_and_logit_losses_have_their_gradient_at_zero() -> None:
+    """Logits are exactly 0 when the last layer starts with zeros: a gradient of 0 there would stall training."""
+    x = ops.array([0.0, 1.0, -2.0])
+    slope = unidl.grad(lambda v: ops.sum(ops.softplus(v)))(x)
+    np.testing.assert_allclose(ops.convert_to_numpy(slope), 1 / (1 + np.exp([0.0, -1.0, 2.0])), rtol=1e-5)
+    target = ops.array([1.0, 0.0, 1.0])
+    slope = unidl.grad(lambda v: ops.sum(ops.binary_crossentropy(target, v, from_logits=True)))(x)
+    expected = 1 / (1 + np.exp([0.0, -1.0, 2.0])) - [1.0, 0.0, 1.0]
+    np.testing.assert_allclose(ops.convert_to_numpy(slope), expected, rtol=1e-5)

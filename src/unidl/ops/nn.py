@@ -50,8 +50,10 @@ def selu(x: Tensor) -> Tensor:
 
 @composite(floating=True)
 def softplus(x: Tensor) -> Tensor:
-    """``log(1 + exp(x))``, without overflow."""
-    return ops.add(ops.relu(x), ops.log1p(ops.exp(ops.negative(ops.absolute(x)))))
+    """``log(1 + exp(x))``, without overflow; the gradient is ``sigmoid(x)``, also at 0."""
+    # max(x, 0), whose gradient at 0 must be a half: that of the other term is 0 there, and logits are often 0.
+    positive = ops.where(ops.equal(x, 0), ops.multiply(x, 0.5), ops.relu(x))
+    return ops.add(positive, ops.log1p(ops.exp(ops.negative(ops.absolute(x)))))
 
 
 @composite(floating=True)
