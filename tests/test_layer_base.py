@@ -512,3 +512,15 @@ def test_on_torch_a_layer_is_a_module_with_parameters() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(7, 5), block)
     net(torch.randn(3, 7)).sum().backward()
     assert block.first.kernel.grad is not None
+
+
+def test_a_refused_input_does_not_leave_training_set() -> None:
+    from unidl._state import state
+
+    layer = layers.BatchNormalization()
+    model = unidl.Model(x := unidl.Input((4,)), layer(x))
+    with pytest.raises(ValueError):
+        model(np.zeros((2, 5), "float32"), training=True)
+    with pytest.raises(ValueError):
+        layer(unidl.Input((5,)), training=True)
+    assert state.training is None

@@ -52,6 +52,22 @@ def _padded(x: Tensor, window: Sequence[int], g: Geometry) -> Tensor:
     return tf.pad(x, [(0, 0), *pairs, (0, 0)])
 
 
+def _skips(window: Sequence[int], g: Geometry) -> bool:
+    """Whether strides skip elements where TensorFlow's 3D "same" kernels then start at the wrong one."""
+    return len(g.strides) == 3 and g.padding == "same" and any(s > w for s, w in zip(g.strides, window, strict=True))
+
+
+def _reached(x: Tensor, window: Sequence[int], g: Geometry) -> Tensor:
+    """Channels-last `x` without the elements after the last window, where `_skips` says so."""
+    if not _skips(window, g):
+        return x
+    cut = [slice(None)]
+    for axis, (w, s) in enumerate(zip(window, g.strides, strict=True), 1):
+        size = tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
+        cut.append(slice(None, ((size + s - 1) // s - 1) * s + w) if s > w else slice(None))
+    return x[tuple(cut)]
+
+
 def _dilated(kernel: Tensor, dilation: Sequence[int]) -> Tensor:
     """`kernel` with zeros between its elements."""
     for axis, (d, size) in enumerate(zip(dilation, kernel.shape, strict=False)):
@@ -73,7 +89,7 @@ def _convolved(x: Tensor, kernel: Tensor, g: Geometry) -> Tensor:
         return tf.squeeze(out, 1)
     kernel = _dilated(kernel, g.dilation)
     if len(strides) == 3:
-        strides = (1, *strides, 1)
+        x, strides = _reached(x, kernel.shape[:3], g), (1, *strides, 1)
     return _CONV[len(g.strides)](x, kernel, strides, g.padding.upper())
 
 
@@ -178,7 +194,7 @@ def conv_transpose(
     window, steps = kernel.shape[:n].as_list(), g.strides
     extra = output_padding if isinstance(output_padding, (tuple, list)) else (output_padding,) * n
     crop = [transpose_padding(w, s, 1, g.padding, o) for w, s, o in zip(window, steps, extra, strict=True)]
-    same = g.padding == "same" and output_padding is None
+    same = g.padding == "same" and output_padding is None and not _skips(window, g)
     dynamic = tf.shape(x)
     sizes: list[Any] = []
     for axis, (w, s, c) in enumerate(zip(window, steps, crop, strict=True), 1):
@@ -193,6 +209,8 @@ def conv_transpose(
         out = tf.squeeze(out, 1)
     if output_padding is not None:
         out = _cropped(out, crop)
+    elif not same:  # zeros that are added are there already
+        out = _cropped(out, [(max(before, 0), max(after, 0)) for before, after in crop])
     return _back(out, g)
 
 
@@ -218,7 +236,7 @@ def _pool(fn2: Callable[..., Tensor], fn3: Callable[..., Tensor]) -> Callable[..
         if n == 2:
             return _back(fn2(x, window, g.strides, how), g)
         if x.dtype in (tf.float32, tf.bfloat16):
-            return _back(fn3(x, window, g.strides, how), g)
+            return _back(fn3(_reached(x, window, g), window, g.strides, how), g)
         return _back(_pool_3d(fn2, x, window, g), g)
 
     return call

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from unidl import tree
 from unidl._state import state
 from unidl.backend import active
@@ -82,6 +84,8 @@ class Trace:
         native code during the trace, and replay would freeze it. Inside a composite it is the op's own.
         """
         if self.parent is not None:
+            return
+        if type(value) is np.ndarray:  # host data on every backend; on NumPy's it happens to be native too
             return
         for owner in self.owners:
             function = getattr(type(owner), "call", owner)

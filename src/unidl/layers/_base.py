@@ -337,19 +337,19 @@ class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
         """Call with `training` and masks filled in; losses and the output's mask are noted."""
         bound = dict(bound)
         previous = state.training
-        if spec.training or bound.get("training") is not None:
-            given = bound.pop("training", None)
-            if given is None:
-                given = previous if previous is not None else self._default_training()
-            state.training = given
-            if spec.training:
-                bound["training"] = given
-        mask = spec.fill_masks(bound)
-        if state.trace is None:
-            self._losses.clear()
-        else:
-            self._check_input(bound)
         try:
+            if spec.training or bound.get("training") is not None:
+                given = bound.pop("training", None)
+                if given is None:
+                    given = previous if previous is not None else self._default_training()
+                state.training = given
+                if spec.training:
+                    bound["training"] = given
+            mask = spec.fill_masks(bound)
+            if state.trace is None:
+                self._losses.clear()
+            else:
+                self._check_input(bound)
             outputs = spec.call(self, bound)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):

@@ -26,7 +26,7 @@ add("log1p", _unary(-0.9), gradient="x")
 add("arcsin arccos", _unary(-0.9, 0.9), gradient="x")
 add("floor ceil", _unary(), NUMBER, gradient="x")
 add("isnan isinf isfinite", _unary(), _WITH_INT)
-add("relu", _unary(), _SIGNED, gradient="x")
+add("relu", _unary(specials=SPECIALS[1:]), _SIGNED, gradient="x")
 add("copy", _unary(), ANY, gradient="x")
 add("stop_gradient logical_not", _unary(), ANY)
 
