@@ -182,6 +182,9 @@ def test_a_native_tensor_that_nobody_holds_is_refused() -> None:
     def mixed(x: Any) -> Any:
         return ops.add(x, active.to_tensor(np.ones(2, "float32")))
 
+    if active.name == "numpy":  # arrays are host data, and so constants, on every backend
+        assert trace(mixed, (spec(2),)).outputs[0].shape == (2,)
+        return
     with pytest.raises(UntraceableError, match=r"float32\[2\].*native code computed it"):
         trace(mixed, (spec(2),))
 
