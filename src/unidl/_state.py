@@ -18,13 +18,11 @@ class _State(threading.local):
             layers inherit; None outside.
         masks: True once any eager layer call has produced a mask, so that calls need not look
             for masks until then.
-        losses: while a list, `Layer.add_loss` inside a call appends to it.
     """
 
     trace: Trace | None = None
     training: bool | None = None
     masks: bool = False
-    losses: list | None = None
 
 
 state = _State()

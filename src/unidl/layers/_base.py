@@ -66,11 +66,6 @@ def unique_name(base: str) -> str:
     return f"{base}_{count}" if count else base
 
 
-def reset_names() -> None:
-    """Start counting automatic layer names afresh."""
-    _counts.clear()
-
-
 def snake_case(name: str) -> str:
     """``Conv2DTranspose`` as ``conv2d_transpose``."""
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", name))

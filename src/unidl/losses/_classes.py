@@ -8,6 +8,7 @@ from typing import Any
 from unidl import dtypes, ops
 from unidl._objects import Configurable, snake_case
 from unidl.losses import _functions as functions
+from unidl.ops._bind import dtype_of
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
@@ -63,9 +64,9 @@ class Loss(Configurable):
 
 def reduced(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -> Any:
     """`values` times weights, zero where the mask is False, reduced to a scalar."""
-    weight = None if sample_weight is None else _fitted(ops.cast(sample_weight, _dtype(values)), values)
+    weight = None if sample_weight is None else _fitted(ops.cast(sample_weight, dtype_of(values)), values)
     if mask is not None:
-        visible = ops.cast(_fitted(mask, values), _dtype(values))
+        visible = ops.cast(_fitted(mask, values), dtype_of(values))
         weight = visible if weight is None else ops.multiply(weight, visible)
         if reduction in ("sum_over_batch_size", "mean"):
             # What is hidden does not count: the rest is scaled as if the batch were that much smaller.
@@ -96,12 +97,6 @@ def _fitted(weight: Any, values: Any) -> Any:
     for _ in range(rank - have):
         weight = ops.expand_dims(weight, -1)
     return weight
-
-
-def _dtype(value: Any) -> str:
-    from unidl.ops._bind import dtype_of
-
-    return dtype_of(value)
 
 
 class LossFunctionWrapper(Loss):

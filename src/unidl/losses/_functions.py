@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
+from unidl.dtypes import to_float
 from unidl.metrics._base import plain_shape, squeezed
+from unidl.ops._bind import dtype_of
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
@@ -38,7 +40,7 @@ def categorical_crossentropy(
     With `label_smoothing` s and n classes the targets become ``y * (1 - s) + s / n``.
     """
     y_pred = ops.convert_to_tensor(y_pred)
-    y_true = ops.cast(y_true, _dtype(y_pred))
+    y_true = ops.cast(y_true, _float_dtype(y_pred))
     if ops.shape(y_pred)[axis] == 1:
         raise ValueError(
             f"categorical_crossentropy: the outputs have one class (shape {tuple(y_pred.shape)}), for which the loss "
@@ -92,15 +94,12 @@ def _pair(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"Targets of shape {plain_shape(a)} and predictions of shape {plain_shape(b)} must have the same shape."
         )
-    return ops.cast(y_true, _dtype(y_pred)), y_pred
+    return ops.cast(y_true, _float_dtype(y_pred)), y_pred
 
 
 def _last(value: Any) -> Any:
     return -1 if len(ops.shape(value)) else None
 
 
-def _dtype(value: Any) -> str:
-    from unidl.dtypes import to_float
-    from unidl.ops._bind import dtype_of
-
+def _float_dtype(value: Any) -> str:
     return to_float(dtype_of(value))

@@ -6,20 +6,21 @@ from typing import Any
 
 from unidl import ops
 from unidl.metrics._base import squeezed
-from unidl.metrics._means import _dtype, _Fixed, _last_mean
+from unidl.metrics._means import _Fixed, _last_mean
+from unidl.ops._bind import dtype_of
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where target and prediction are equal, 0 elsewhere."""
     y_true, y_pred = squeezed(y_true, y_pred)
-    return ops.cast(ops.equal(y_true, ops.cast(y_pred, _dtype(y_true))), "float32")
+    return ops.cast(ops.equal(y_true, ops.cast(y_pred, dtype_of(y_true))), "float32")
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     """How many of the last dimension's predictions are on their target's side of `threshold`."""
     y_true, y_pred = squeezed(y_true, y_pred)
-    y_true = ops.cast(y_true, _dtype(y_pred))
-    positive = ops.cast(ops.greater(y_pred, threshold), _dtype(y_pred))
+    y_true = ops.cast(y_true, dtype_of(y_pred))
+    positive = ops.cast(ops.greater(y_pred, threshold), dtype_of(y_pred))
     return _last_mean(ops.cast(ops.equal(y_true, positive), "float32"))
 
 

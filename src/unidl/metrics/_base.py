@@ -7,6 +7,7 @@ from typing import Any
 
 from unidl import dtypes, ops
 from unidl._objects import Configurable, snake_case
+from unidl.ops._bind import dtype_of
 
 
 class Metric(Configurable):
@@ -91,7 +92,7 @@ def weighted(values: Any, sample_weight: Any) -> tuple[Any, Any]:
     """
     if sample_weight is None:
         return ops.sum(values), _count(values)
-    weight = ops.cast(sample_weight, _dtype(values))
+    weight = ops.cast(sample_weight, dtype_of(values))
     rank, weights = len(ops.shape(values)), len(ops.shape(weight))
     if weights == rank + 1:
         weight = ops.squeeze(weight, -1)
@@ -121,12 +122,6 @@ def visible_weight(sample_weight: Any, mask: Any, dtype: str) -> Any:
     for _ in range(len(ops.shape(weight)) - len(ops.shape(visible))):
         visible = ops.expand_dims(visible, -1)
     return ops.multiply(weight, visible)
-
-
-def _dtype(values: Any) -> str:
-    from unidl.ops._bind import dtype_of
-
-    return dtype_of(values)
 
 
 def squeezed(y_true: Any, y_pred: Any) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.metrics._base import Metric, squeezed, visible_weight, weighted
+from unidl.ops._bind import dtype_of
 
 
 class Sum(Metric):
@@ -75,13 +76,13 @@ class _Fixed(MeanMetricWrapper):
 def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     """``(y_true - y_pred)**2``, averaged over the last dimension."""
     y_true, y_pred = squeezed(y_true, y_pred)
-    return _last_mean(ops.square(ops.subtract(y_pred, ops.cast(y_true, _dtype(y_pred)))))
+    return _last_mean(ops.square(ops.subtract(y_pred, ops.cast(y_true, dtype_of(y_pred)))))
 
 
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
     """``|y_true - y_pred|``, averaged over the last dimension."""
     y_true, y_pred = squeezed(y_true, y_pred)
-    return _last_mean(ops.absolute(ops.subtract(y_pred, ops.cast(y_true, _dtype(y_pred)))))
+    return _last_mean(ops.absolute(ops.subtract(y_pred, ops.cast(y_true, dtype_of(y_pred)))))
 
 
 class MeanSquaredError(_Fixed):
@@ -116,12 +117,6 @@ class RootMeanSquaredError(_Fixed):
 
 def _last_mean(values: Any) -> Any:
     return ops.mean(values, -1) if len(ops.shape(values)) > 1 else values
-
-
-def _dtype(value: Any) -> str:
-    from unidl.ops._bind import dtype_of
-
-    return dtype_of(value)
 
 
 def _floats(values: Any, dtype: str) -> Any:

@@ -184,7 +184,7 @@ class Model(Trainer, Layer):
         except UntraceableError:
             return None, False, None
         run = active.executable(graph)
-        if state.losses is None and graph.structure is not None and type(graph.structure) is SymbolicTensor:
+        if type(graph.structure) is SymbolicTensor:
             return run, True, None
         return run, False, graph.pack
 

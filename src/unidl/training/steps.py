@@ -100,7 +100,7 @@ class StepCache:
             if alike != latest[0]:
                 key = (kind, _layout(batch), tuple((dtype(t), _signature(tuple(shape(t)), static)) for t in flat))
                 if key not in functions:
-                    functions[key] = make(batch, flat, key)
+                    functions[key] = make(batch, flat)
                 latest[:] = [alike, functions[key]]
             self.latest_inputs = batch[0]
             try:
@@ -164,7 +164,7 @@ class StepCache:
         model._seen_specs = specs
         model._assign_paths()
 
-    def _make_train(self, batch: Any, flat: list[Any], key: Any) -> Callable[..., Any]:
+    def _make_train(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
         model = self.model
         graph = self._graph("train", batch, flat)
         loss = graph.outputs[0]
@@ -186,7 +186,7 @@ class StepCache:
 
         return step
 
-    def _make_test(self, batch: Any, flat: list[Any], key: Any) -> Callable[..., Any]:
+    def _make_test(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
         run = active.executable(self._graph("test", batch, flat), jit=self.model.jit_compile)
 
         def step(*tensors: Any) -> None:
@@ -194,7 +194,7 @@ class StepCache:
 
         return step
 
-    def _make_predict(self, batch: Any, flat: list[Any], key: Any) -> Callable[..., Any]:
+    def _make_predict(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
         x = batch[0]
         graph = self._graph("predict", (x, None, None), tree.flatten(x))
         run = active.executable(graph, jit=self.model.jit_compile)
