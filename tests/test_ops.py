@@ -32,7 +32,7 @@ def tensor(value: Any, dtype: str = "float32") -> Any:
 
 def documented() -> Iterator[tuple[str, Any]]:
     """Every object with a docstring of the modules whose examples need no more than unidl."""
-    names = [f"unidl.ops.{m.name}" for m in pkgutil.iter_modules(ops.__path__)]
+    names = [m.name for m in pkgutil.walk_packages(ops.__path__, "unidl.ops.")]
     for name in [*names, "unidl.ops", "unidl.backend", "unidl.dtypes", "unidl.tree", "unidl.gradients"]:
         for key, value in vars(importlib.import_module(name)).items():
             if (

@@ -204,10 +204,18 @@ class Executable:
 
 def supported(graph: Any, backend: Any) -> bool:
     """Whether the graph can be one symbol: no native code in it, and every size known."""
-    if graph.opaque:
+    if graph.opaque or not _has_symbols(graph):
         return False
     tensors = [*graph.inputs, *(o for n in graph.nodes for o in n.outputs)]
     return not any(d is None for t in tensors for d in t.shape) and all(t.dtype in backend.dtypes for t in tensors)
+
+
+def _has_symbols(graph: Any) -> bool:
+    """Whether every op of the graph, or what it decomposes into, is one that symbols have."""
+    return all(
+        n.op.name in NATIVE or n.op.name == _FUSED or (n.inner is not None and _has_symbols(n.inner))
+        for n in graph.nodes
+    )
 
 
 def _lowered(graph: Any, backend: Any) -> Any:

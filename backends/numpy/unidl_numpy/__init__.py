@@ -8,7 +8,7 @@ import numpy as np
 
 from unidl.backend.contract import Backend
 from unidl.backend.variables import VariableMixin
-from unidl_numpy import elementwise, random, reduce, rnn, shape, windows
+from unidl_numpy import bits, complex, elementwise, fft, linalg, random, reduce, rnn, scatter, search, shape, windows
 from unidl_numpy.dtypes import DTYPES, NAMES, dtype_name
 from unidl_numpy.kernel import plain
 
@@ -49,6 +49,7 @@ class NumPyBackend(Backend):
     def __init__(self) -> None:
         self.table = {
             **elementwise.TABLE, **reduce.TABLE, **shape.TABLE, **windows.TABLE, **rnn.TABLE, **random.TABLE,
+            **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **linalg.TABLE, **fft.TABLE,
         }  # fmt: skip
 
     @property

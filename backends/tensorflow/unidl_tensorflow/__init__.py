@@ -10,15 +10,20 @@ import numpy as np
 
 from unidl.backend.contract import Backend
 from unidl_tensorflow import (
+    bits,
+    complex,
     conv,
     creation,
     elementwise,
+    fft,
     linalg,
     nn,
     optimizers,
     random,
     reduce,
     rnn,
+    scatter,
+    search,
     shape,
     training,
 )
@@ -46,6 +51,7 @@ class TensorFlowBackend(Backend):
         self.table = {
             **elementwise.TABLE, **reduce.TABLE, **creation.TABLE, **shape.TABLE, **linalg.TABLE, **nn.TABLE,
             **conv.TABLE, **rnn.TABLE, **random.TABLE,
+            **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **fft.TABLE,
         }  # fmt: skip
 
     @property

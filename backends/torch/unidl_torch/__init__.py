@@ -13,7 +13,21 @@ from torch import Tensor
 
 from unidl.backend.contract import Backend
 from unidl.backend.variables import VariableMixin
-from unidl_torch import elementwise, nn, random, reduce, rnn, shape, training
+from unidl_torch import (
+    bits,
+    complex,
+    elementwise,
+    fft,
+    linalg,
+    nn,
+    random,
+    reduce,
+    rnn,
+    scatter,
+    search,
+    shape,
+    training,
+)
 from unidl_torch.device import default_device
 from unidl_torch.dtypes import DTYPES, NAMES
 
@@ -76,6 +90,7 @@ class TorchBackend(Backend):
     def __init__(self) -> None:
         self.table = {
             **elementwise.TABLE, **reduce.TABLE, **shape.TABLE, **nn.TABLE, **rnn.TABLE, **random.TABLE,
+            **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **linalg.TABLE, **fft.TABLE,
         }  # fmt: skip
 
     @property

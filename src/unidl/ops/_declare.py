@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unidl.backend.attributes import require
+from unidl.dtypes import result_dtype, weak_kind
 from unidl.errors import OpError, describe
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 
@@ -159,6 +160,12 @@ def broadcast(*shapes: Sequence[int | None]) -> tuple[int | None, ...]:
     return tuple(result)
 
 
+def pair(x1: Any, x2: Any, dtype: str | None = None) -> TensorSpec:
+    """The spec of a broadcast result; one operand may be a Python number."""
+    kinds = [weak_kind(x) or x.dtype for x in (x1, x2)]
+    return TensorSpec(broadcast(getattr(x1, "shape", ()), getattr(x2, "shape", ())), dtype or result_dtype(*kinds))
+
+
 def same_dim(a: int | None, b: int | None, what: str) -> int | None:
     """The common size of two dimensions that must be equal; None if both are unknown."""
     if a is not None and b is not None and a != b:
@@ -168,5 +175,5 @@ def same_dim(a: int | None, b: int | None, what: str) -> int | None:
 
 __all__ = [
     "TABLE", "Op", "OpError", "Tensor", "TensorSpec", "Tensors", "axes_tuple", "axis_index", "broadcast",
-    "composite", "describe", "like", "primitive", "reduced_shape", "require", "same_dim",
+    "composite", "describe", "like", "pair", "primitive", "reduced_shape", "require", "same_dim",
 ]  # fmt: skip

@@ -118,3 +118,6 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     rows = ops.expand_dims(ops.arange(N), 1)
     columns = ops.expand_dims(ops.arange(N if M is None else M), 0)
     return ops.cast(ops.equal(ops.add(rows, k), columns), dtype or floatx())
+
+
+__all__ = ["zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "linspace", "eye"]

@@ -149,3 +149,22 @@ def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
     """How many elements along `axis` are not 0 (int32)."""
     return ops.sum(ops.cast(ops.not_equal(x, 0), "int32"), axis)
+
+
+__all__ = [
+    "sum",
+    "prod",
+    "mean",
+    "max",
+    "min",
+    "any",
+    "all",
+    "argmax",
+    "argmin",
+    "cumsum",
+    "cumprod",
+    "var",
+    "std",
+    "logsumexp",
+    "count_nonzero",
+]

@@ -1,6 +1,7 @@
 """The table: a native function for each op, written once for arrays and for symbols.
 
-:data:`NATIVE` holds ``fn(F, *arguments)`` by op name, :data:`TABLE` the same bound to arrays.
+:data:`NATIVE` holds ``fn(F, *arguments)`` by op name, :data:`TABLE` the same bound to arrays. What a module lists in
+`EAGER` are functions of arrays only, for ops whose control flow or output shapes depend on values.
 """
 
 from __future__ import annotations
@@ -11,7 +12,21 @@ from types import ModuleType
 from typing import Any
 
 from unidl_mxnet._invoke import ARRAYS
-from unidl_mxnet.kernels import creation, elementwise, linalg, nn, random, reduce, rnn, shape, windows
+from unidl_mxnet.kernels import (
+    bits,
+    creation,
+    decompositions,
+    elementwise,
+    linalg,
+    nn,
+    random,
+    reduce,
+    rnn,
+    scatter,
+    search,
+    shape,
+    windows,
+)
 
 
 def _kernels(module: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -24,8 +39,12 @@ def _kernels(module: ModuleType) -> dict[str, Callable[..., Any]]:
 
 
 NATIVE: dict[str, Callable[..., Any]] = {}
-for _module in (elementwise, creation, reduce, shape, linalg, nn, windows, rnn, random):
+for _module in (
+    elementwise, bits, creation, reduce, shape, scatter, search, linalg, decompositions, nn, windows, rnn, random,
+):  # fmt: skip
     NATIVE.update(_kernels(_module))
 _fused_batch_norm = NATIVE.pop("batch_statistics_normalization")
 
 TABLE: dict[str, Callable[..., Any]] = {name: functools.partial(fn, ARRAYS) for name, fn in NATIVE.items()}
+for _module in (bits, search, scatter, decompositions):
+    TABLE.update(_module.EAGER)

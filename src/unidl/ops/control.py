@@ -86,3 +86,6 @@ def _adapted(grad: Callable[..., Any]) -> Callable[..., Any]:
     if "upstream" not in inspect.signature(grad).parameters:
         return grad
     return lambda *upstream: grad(upstream=upstream[0] if len(upstream) == 1 else upstream)
+
+
+__all__ = ["custom_gradient"]

@@ -102,3 +102,6 @@ def simple_rnn(
     """
     batch, time, units = _check(x, kernel, recurrent_kernel, mask, 1)
     return TensorSpec((batch, time, units), x.dtype), TensorSpec((batch, units), x.dtype)
+
+
+__all__ = ["lstm", "gru", "simple_rnn"]

@@ -54,3 +54,6 @@ def resize(images: Tensor, size: Any, interpolation: str = "bilinear", data_form
         else:
             images = ops.swapaxes(ops.matmul(weights, ops.swapaxes(images, axis, -2)), axis, -2)
     return images
+
+
+__all__ = ["resize"]

@@ -165,3 +165,6 @@ def conv_bias(
     shape = [1] * len(inputs.shape)
     shape[g.channel] = -1
     return ops.add(conv(inputs, kernel, strides, padding, data_format, dilation_rate), ops.reshape(bias, tuple(shape)))
+
+
+__all__ = ["conv", "depthwise_conv", "conv_transpose", "max_pool", "average_pool", "conv_bias"]

@@ -1,0 +1,7 @@
+"""Writing into places of a tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TABLE: dict[str, Any] = {}

@@ -1,0 +1,7 @@
+"""Complex numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TABLE: dict[str, Any] = {}

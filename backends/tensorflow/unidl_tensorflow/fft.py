@@ -1,0 +1,7 @@
+"""Fourier transforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TABLE: dict[str, Any] = {}

@@ -1,0 +1,7 @@
+"""Sorting, searching, and what depends on values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TABLE: dict[str, Any] = {}

@@ -1,0 +1,44 @@
+"""From and to tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl._state import state
+from unidl.backend import active
+from unidl.dtypes import dtype_name
+from unidl.graph.symbolic import SymbolicTensor
+from unidl.ops._bind import as_symbol, host_array
+
+
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
+    """`x` (number, list, NumPy array, tensor) as a native tensor.
+
+    Python floats get the default float dtype, ints int32; arrays and tensors keep theirs.
+    """
+
+    name = None if dtype is None else dtype_name(dtype)
+    if type(x) is SymbolicTensor or state.trace is not None:
+        return as_symbol(x, name)
+    if active.is_tensor(x):
+        return x if name is None or active.dtype(x) == name else active.cast(x, name)
+    return active.to_tensor(host_array(x, name), name)
+
+
+def array(x: Any, dtype: Any = None) -> Any:
+    """`x` as a native tensor; the same as `convert_to_tensor`."""
+    return convert_to_tensor(x, dtype)
+
+
+def convert_to_numpy(x: Any) -> Any:
+    """`x` as a NumPy array on the host."""
+    return host_array(x)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether `x` is a native or symbolic tensor."""
+
+    return type(x) is SymbolicTensor or active.is_tensor(x)
+
+
+__all__ = ["array", "convert_to_numpy", "convert_to_tensor", "is_tensor"]

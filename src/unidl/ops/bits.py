@@ -1,0 +1,5 @@
+"""Ops on the bits of integers."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,5 @@
+"""Complex numbers."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

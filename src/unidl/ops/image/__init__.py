@@ -1,0 +1,5 @@
+"""Ops on images."""
+
+from __future__ import annotations
+
+from unidl.ops.image.resizing import *

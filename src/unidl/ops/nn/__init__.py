@@ -1,0 +1,10 @@
+"""Ops that neural networks are made of."""
+
+from __future__ import annotations
+
+from unidl.ops.nn.activations import *
+from unidl.ops.nn.attention import *
+from unidl.ops.nn.losses import *
+from unidl.ops.nn.normalization import *
+from unidl.ops.nn.rnn import *
+from unidl.ops.nn.windows import *

@@ -1,0 +1,19 @@
+"""Ops with the names and the meaning that they have in NumPy."""
+
+from __future__ import annotations
+
+from unidl.ops._convert import array
+from unidl.ops.arithmetic import *
+from unidl.ops.bits import *
+from unidl.ops.comparing import *
+from unidl.ops.complex import *
+from unidl.ops.creation import *
+from unidl.ops.exponential import *
+from unidl.ops.indexing import *
+from unidl.ops.joining import *
+from unidl.ops.products import *
+from unidl.ops.reduce import *
+from unidl.ops.search import *
+from unidl.ops.shape import *
+from unidl.ops.statistics import *
+from unidl.ops.trigonometric import *
