@@ -9,7 +9,17 @@ class OpError(ValueError):
     """An op was given arguments that do not fit: names the op, what came and what is expected.
 
     It is a `ValueError`, so code written for Keras catches it.
+
+    Attributes:
+        op: the op that was called, "" as long as nobody has said.
+        message: the complaint without the op's name and arguments.
     """
+
+    op = ""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class UntraceableError(RuntimeError):

@@ -416,7 +416,7 @@ class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
         if " in layer " not in text and not text.startswith("Layer "):
             text = f"Layer {self.path!r}: {text}"
         located = OpError(text)
-        located.named = True  # type: ignore[attr-defined]
+        located.op = error.op or self.path
         return located
 
     # -- masks and shapes -------------------------------------------------------------------

@@ -6,6 +6,7 @@ native call. Everything else (conversion, promotion, recording, errors) is in `_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def bind(op: Op) -> Any:
     if "dtype" in op.parameters:
         namespace["_dtype_name"], namespace["_names"] = dtype_name, frozenset(ALL)
         source += ["    if dtype is not None and dtype not in _names:", "        dtype = _dtype_name(dtype)"]
-    test = _fast_test(op)
+    test = "" if op.checked else _fast_test(op)
     if test:
         source += [
             f"    if {test}:",
@@ -105,6 +106,8 @@ def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
         if state.trace is not None or _symbolic(op, values):
             return record(op, values)
         prepared = _prepare(op, values, _native, _cast_native)
+        if op.checked and (complaint := _complaint(op, prepared)) is not None:
+            raise complaint
     except OpError as error:
         raise _named(op, values, error) from None
     try:
@@ -337,13 +340,18 @@ def prepared_value(variable: Any, value: Any) -> Any:
 
 
 def _named(op: Op, values: tuple[Any, ...], error: ValueError) -> ValueError:
-    """`error` with the op, its arguments and the layer, unless it names an op already."""
-    if getattr(error, "named", False):
+    """`error` with the op that was called, its arguments and the layer.
+
+    An error that an op inside a composite has named already is given the composite's name: that is what was called.
+    """
+    part = getattr(error, "op", "")
+    if part == op.name or (part and op.kind != "composite"):
         return error
     arguments = ", ".join(f"{n}={describe(v)}" for n, v in zip(op.parameters, values, strict=True))
     where = f" in layer {state.trace.path!r}" if state.trace is not None and state.trace.path else ""
-    better = OpError(f"ops.{op.name}({arguments}){where}: {error}")
-    better.named = True  # type: ignore[attr-defined]
+    message = getattr(error, "message", str(error))
+    better = OpError(f"ops.{op.name}({arguments}){where}: {message}")
+    better.op, better.message = op.name, message
     return better
 
 
@@ -352,15 +360,22 @@ def _explain(op: Op, values: tuple[Any, ...], error: Exception) -> Exception | N
 
     The shape rule is run on the arguments' shapes; if it accepts them the engine's error stands.
     """
-    if isinstance(error, (OpError, UntraceableError)):
-        return _named(op, values, error) if isinstance(error, OpError) else None
+    if isinstance(error, UntraceableError):
+        return None
+    if isinstance(error, OpError) and op.kind == "composite":
+        return _named(op, values, error)
+    complaint = _complaint(op, values)
+    return None if complaint is None else _named(op, values, complaint)
+
+
+def _complaint(op: Op, values: Sequence[Any]) -> ValueError | None:
+    """What the op's rule says against arguments of these shapes and dtypes; None if nothing."""
     previous, state.trace = state.trace, None
     try:
         specs = [_as_spec(v) if n in op.tensor_parameters else v for n, v in zip(op.parameters, values, strict=True)]
         op.rule(*specs)
     except ValueError as complaint:  # an OpError, or an attribute that means nothing
-        state.trace = previous
-        return _named(op, values, complaint)
+        return complaint
     except Exception:  # the rule cannot judge these arguments: the engine's own error is shown
         return None
     finally:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unidl.backend.attributes import require
-from unidl.dtypes import result_dtype, weak_kind
+from unidl.dtypes import COMPLEX, FLOATS, INTEGERS, result_dtype, weak_kind
 from unidl.errors import OpError, describe
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 
@@ -50,6 +50,8 @@ class Op:
             are promoted) become the default float.
         scalars: whether backends accept a Python number for one of the promoted parameters.
         public: the function users call, bound to the backend.
+        checked: whether the rule runs before the engine on every eager call, because some engine would
+            accept in silence what the rule refuses.
         traceable: for native code: whether an engine's own tracer may run it. Python code of a layer
             that asks for values may not be.
     """
@@ -62,6 +64,7 @@ class Op:
     promote: tuple[str, ...] = ()
     floating: bool = False
     scalars: bool = False
+    checked: bool = False
     module: str = ""
     signature: inspect.Signature = field(default_factory=inspect.Signature)
     public: Callable[..., Any] = field(default=lambda: None)
@@ -74,17 +77,18 @@ class Op:
         return OpError(f"{self.name}: {message}")
 
 
-def _declare(kind: str, fn: Callable[..., Any], promote: str, floating: bool, scalars: bool) -> Callable[..., Any]:
+def _declare(kind: str, fn: Callable[..., Any], promote: str, name: str, **flags: Any) -> Callable[..., Any]:
     from unidl.ops._bind import bind
 
     signature = inspect.signature(fn)
-    tensors = {name: _KINDS[p.annotation] for name, p in signature.parameters.items() if p.annotation in _KINDS}
-    names = tuple(promote.split())
-    if unknown := [n for n in names if n not in tensors]:
+    tensors = {n: _KINDS[p.annotation] for n, p in signature.parameters.items() if p.annotation in _KINDS}
+    promoted = tuple(promote.split())
+    if unknown := [n for n in promoted if n not in tensors]:
         raise TypeError(f"{fn.__name__}: promotes {unknown}, which are not tensor parameters.")
     op = Op(
-        fn.__name__, kind, fn, tuple(signature.parameters), tensors, names, floating, scalars, fn.__module__, signature
-    )
+        name or fn.__name__, kind, fn, tuple(signature.parameters), tensors, promoted, **flags,
+        module=fn.__module__, signature=signature,
+    )  # fmt: skip
     if op.name in TABLE:
         raise TypeError(f"op {op.name!r} is declared twice.")
     TABLE[op.name] = op
@@ -92,18 +96,43 @@ def _declare(kind: str, fn: Callable[..., Any], promote: str, floating: bool, sc
     return op.public
 
 
-def primitive(fn: Any = None, /, *, promote: str = "", floating: bool = False, scalars: bool = False) -> Any:
-    """Declare a primitive; the body is its shape and dtype rule."""
+def primitive(
+    fn: Any = None,
+    /,
+    *,
+    promote: str = "",
+    floating: bool = False,
+    scalars: bool = False,
+    checked: bool = False,
+    name: str = "",
+) -> Any:
+    """Declare a primitive; the body is its shape and dtype rule.
+
+    Args:
+        promote, floating, scalars, checked: see `Op`; `promote` as names with blanks between.
+        name: the op's name, if the function has another because a wrapper with a friendlier signature has that.
+    """
+    flags = {"floating": floating, "scalars": scalars, "checked": checked}
     if fn is None:
-        return lambda f: _declare("primitive", f, promote, floating, scalars)
-    return _declare("primitive", fn, promote, floating, scalars)
+        return lambda f: _declare("primitive", f, promote, name, **flags)
+    return _declare("primitive", fn, promote, name, **flags)
 
 
-def composite(fn: Any = None, /, *, promote: str = "", floating: bool = False, scalars: bool = False) -> Any:
-    """Declare a composite; the body is its decomposition."""
+def composite(
+    fn: Any = None,
+    /,
+    *,
+    promote: str = "",
+    floating: bool = False,
+    scalars: bool = False,
+    checked: bool = False,
+    name: str = "",
+) -> Any:
+    """Declare a composite; the body is its decomposition. The arguments are those of `primitive`."""
+    flags = {"floating": floating, "scalars": scalars, "checked": checked}
     if fn is None:
-        return lambda f: _declare("composite", f, promote, floating, scalars)
-    return _declare("composite", fn, promote, floating, scalars)
+        return lambda f: _declare("composite", f, promote, name, **flags)
+    return _declare("composite", fn, promote, name, **flags)
 
 
 # -- what shape rules are made of ------------------------------------------------------------------
@@ -112,6 +141,49 @@ def composite(fn: Any = None, /, *, promote: str = "", floating: bool = False, s
 def like(x: SymbolicTensor, dtype: str | None = None) -> TensorSpec:
     """The spec of an elementwise result of `x`."""
     return TensorSpec(x.shape, dtype or x.dtype)
+
+
+def need_rank(x: Any, what: str, low: int, high: int | None = None) -> None:
+    """Raise OpError unless `x` has `low` to `high` dimensions (None: any number from `low` on)."""
+    rank = len(x.shape)
+    if rank < low or (high is not None and rank > high):
+        wanted = f"at least {low}" if high is None else str(low) if low == high else f"{low} to {high}"
+        raise OpError(f"`{what}` has {rank} dimensions (shape {list(x.shape)}); {wanted} are expected.")
+
+
+_DTYPE_KINDS: dict[str, Callable[[str], bool]] = {
+    "integer": lambda d: d in INTEGERS,
+    "integral": lambda d: d in INTEGERS or d == "bool",
+    "floating": lambda d: d in FLOATS,
+    "inexact": lambda d: d in FLOATS or d in COMPLEX,
+    "real": lambda d: d not in COMPLEX,
+    "numeric": lambda d: d != "bool",
+    "bool": lambda d: d == "bool",
+}
+
+
+def need_dtype(x: Any, what: str, kind: str) -> None:
+    """Raise OpError unless the dtype of `x` is of `kind`.
+
+    Kinds: integer, integral (integer or bool), floating, inexact (floating or complex), real (not complex),
+    numeric (not bool), bool.
+    """
+    if not _DTYPE_KINDS[kind](dtype := _dtype_of(x)):
+        raise OpError(f"`{what}` is {dtype}; {_WANTED[kind]} is expected.")
+
+
+_WANTED = {
+    "integer": "an integer dtype", "integral": "an integer dtype or bool", "floating": "a float dtype",
+    "inexact": "a float or complex dtype", "real": "a dtype that is not complex",
+    "numeric": "a dtype other than bool",
+    "bool": "bool",
+}  # fmt: skip
+
+
+def _dtype_of(x: Any) -> str:
+    from unidl.ops._bind import dtype_of
+
+    return dtype_of(x)
 
 
 def axis_index(axis: Any, ndim: int, what: str = "axis") -> int:
@@ -175,5 +247,6 @@ def same_dim(a: int | None, b: int | None, what: str) -> int | None:
 
 __all__ = [
     "TABLE", "Op", "OpError", "Tensor", "TensorSpec", "Tensors", "axes_tuple", "axis_index", "broadcast",
-    "composite", "describe", "like", "pair", "primitive", "reduced_shape", "require", "same_dim",
+    "composite", "describe", "like", "need_dtype", "need_rank", "pair", "primitive",
+    "reduced_shape", "require", "same_dim",
 ]  # fmt: skip

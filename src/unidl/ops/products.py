@@ -83,8 +83,8 @@ def outer(x1: Tensor, x2: Tensor) -> Tensor:
     return ops.multiply(ops.reshape(x1, (-1, 1)), ops.reshape(x2, (1, -1)))
 
 
-@primitive(promote="operands")
-def einsum(subscripts: str, operands: Tensors) -> Tensor:
+@primitive(promote="operands", name="einsum")
+def _einsum(subscripts: str, operands: Tensors) -> Tensor:
     """Einstein summation, e.g. ``einsum("bij,bjk->bik", [a, b])``; ``...`` broadcasts.
 
     The public function takes the operands one by one: ``ops.einsum("ij,jk", a, b)``.
@@ -122,9 +122,6 @@ def _einsum_shape(subscripts: str, shapes: list[tuple[int | None, ...]]) -> tupl
         raise OpError(f"the output of {subscripts!r} names {missing}, which no operand has.")
     before, dots, after = output.partition("...")
     return (*(sizes[c] for c in before), *(extra if dots else ()), *(sizes[c] for c in after))
-
-
-_einsum = einsum
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:

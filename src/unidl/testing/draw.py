@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 FLOAT = ("float32", "float64", "float16", "bfloat16")
 INTEGER = ("int32", "int64", "uint8")
+SMALL = ("int8", "int16", "uint16", "uint32")
+COMPLEX = ("complex64", "complex128")
 NUMBER = FLOAT + INTEGER
 ANY = (*NUMBER, "bool")
 SPECIALS = (float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1.0, -1.0)
