@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unidl.backend.contract import Backend
+from unidl.backend.control import control_table
 from unidl_mxnet import compiled, gradients, optimizers, tensors
 from unidl_mxnet._engine import mx
 from unidl_mxnet._invoke import DTYPES, NAMES
@@ -111,3 +112,4 @@ class MXNetBackend(Backend):
 
 
 backend = MXNetBackend()
+TABLE.update(control_table(backend))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from unidl.backend.contract import Backend
+from unidl.backend.control import control_table
 from unidl.backend.variables import VariableMixin
 from unidl_numpy import bits, complex, elementwise, fft, linalg, random, reduce, rnn, scatter, search, shape, windows
 from unidl_numpy.dtypes import DTYPES, NAMES, dtype_name
@@ -51,6 +52,7 @@ class NumPyBackend(Backend):
             **elementwise.TABLE, **reduce.TABLE, **shape.TABLE, **windows.TABLE, **rnn.TABLE, **random.TABLE,
             **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **linalg.TABLE, **fft.TABLE,
         }  # fmt: skip
+        self.table.update(control_table(self))
 
     @property
     def engine_version(self) -> str:

@@ -30,6 +30,7 @@ from unidl_tensorflow import (
 from unidl_tensorflow._engine import EagerTensor, ResourceVariable, SymbolicTensor, stop_recording
 from unidl_tensorflow._engine import tensorflow as tf
 from unidl_tensorflow.compiling import Compiled
+from unidl_tensorflow.control import graph_table
 from unidl_tensorflow.dtypes import DTYPES, FLOATS
 from unidl_tensorflow.variable import Module, Variable, make_variable
 
@@ -53,6 +54,7 @@ class TensorFlowBackend(Backend):
             **conv.TABLE, **rnn.TABLE, **random.TABLE,
             **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **fft.TABLE,
         }  # fmt: skip
+        self.table.update(graph_table(self))
 
     @property
     def engine_version(self) -> str:
@@ -117,6 +119,11 @@ class TensorFlowBackend(Backend):
 
     def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return training.custom_gradient(fn)
+
+    def vectorized(self, fn: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
+        if any(t.shape[0] == 0 for t in tensors):
+            return None
+        return tf.vectorized_map(lambda slices: tuple(fn(*slices)), tuple(tensors))
 
     # -- running graphs ---------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unidl.backend.contract import Backend
+from unidl.backend.control import control_table
 from unidl.backend.variables import VariableMixin
 from unidl_torch import (
     bits,
@@ -92,6 +93,7 @@ class TorchBackend(Backend):
             **elementwise.TABLE, **reduce.TABLE, **shape.TABLE, **nn.TABLE, **rnn.TABLE, **random.TABLE,
             **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **linalg.TABLE, **fft.TABLE,
         }  # fmt: skip
+        self.table.update(control_table(self))
 
     @property
     def engine_version(self) -> str:
@@ -180,6 +182,12 @@ class TorchBackend(Backend):
 
     def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *tensors: _with_gradient(fn, tensors)
+
+    def vectorized(self, fn: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
+        try:
+            return torch.func.vmap(lambda *slices: tuple(fn(*slices)))(*tensors)
+        except (RuntimeError, ValueError):  # it looks at values, or at an empty axis
+            return None
 
     def train_step(
         self,

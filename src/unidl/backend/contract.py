@@ -13,6 +13,8 @@ Rules for the table
   the declaration says, so that the function can be the engine's own. Where a declaration says
   ``scalars=True`` one operand of a binary op may be a Python number that is exact in the tensor's
   dtype. Axes arrive as the caller gave them (possibly negative), already checked when tracing.
+* Control flow (`unidl.ops._structured`) comes from `unidl.backend.control.control_table`, unless the engine's
+  own tracer runs the table's functions before there are values.
 * Errors are left to the engine: the caller turns them into one that names op, shapes and dtypes.
 """
 
@@ -152,6 +154,10 @@ class Backend(ABC):
         (or a single one).
         """
         raise self.no_training_error("custom gradients")
+
+    def vectorized(self, fn: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
+        """``fn`` of all slices of `tensors` along their first axes at once, or None if the engine cannot."""
+        return None
 
     # -- running graphs ---------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from unidl.graph.costs import FORMULAS, primitive_flops
-from unidl.graph.graph import Graph
+from unidl.graph.graph import Graph, bodies
 from unidl.graph.symbolic import Node, SymbolicTensor, TensorSpec, substitute
 
 
@@ -119,6 +119,8 @@ class _Sizes:
                 self.tensors[id(output)] = self.known(inner)
             if node.op.name not in FORMULAS:
                 return total
+        elif any(True for _ in bodies(node)):
+            return self._control(node, args)
         elif node.op.kind == "primitive":
             specs = node.op.rule(*args)
             for output, spec in zip(node.outputs, [specs] if isinstance(specs, TensorSpec) else specs, strict=True):
@@ -127,6 +129,16 @@ class _Sizes:
         else:
             return None
         return primitive_flops(node.op, args, [self.known(o) for o in node.outputs])
+
+    def _control(self, node: Node, args: tuple[Any, ...]) -> int | None:
+        """The cost of the dearest branch, or of all steps; None for loops that end when a value says so."""
+        costs = [sum(self.run(n) or 0 for n in needed_nodes(body)) for body in bodies(node)]
+        arguments = dict(zip(node.op.parameters, args, strict=True))
+        if node.op.name == "steps":
+            xs, length = arguments["xs"], arguments["length"]
+            count = xs[0].shape[0] if xs else length if isinstance(length, int) else self.batch
+            return costs[0] * count
+        return {"branch": max(costs), "with_gradient": costs[0]}.get(node.op.name)
 
 
 # -- the table -------------------------------------------------------------------------------------

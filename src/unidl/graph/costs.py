@@ -17,6 +17,8 @@ Arguments = dict[str, Any]
 
 #: Ops of the elementwise family that compute nothing.
 _FREE = {"cast", "copy", "stop_gradient"}
+#: Modules whose primitives only make, move or pick elements.
+_MOVING = ("creation", "indexing", "joining", "random", "scatter", "shape")
 #: Comparison sorts take n log2(n) comparisons along the last (or sorted) axis.
 _SORTS = {"sort", "argsort", "top_k"}
 
@@ -102,6 +104,6 @@ def primitive_flops(op: Any, args: tuple[Any, ...], outputs: list[Any]) -> int:
     family = op.module.rpartition(".")[2]
     if family == "reduce":
         return size(arguments["x"])
-    if family in ("creation", "shape", "random") or op.name in _FREE:
+    if family in _MOVING or op.name in _FREE:
         return 0
     return size(outputs[0])

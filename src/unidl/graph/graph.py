@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from unidl import tree
@@ -47,12 +47,12 @@ class Graph:
     @property
     def opaque(self) -> bool:
         """Whether native code is part of the graph, so that only its own engine can run it."""
-        return any(n.op.kind == "opaque" or (n.inner is not None and n.inner.opaque) for n in self.nodes)
+        return any(n.op.kind == "opaque" or any(g.opaque for g in subgraphs(n)) for n in self.nodes)
 
     @property
     def traceable(self) -> bool:
         """Whether an engine's own tracer may run the graph: no layer in it has Python code that asks for values."""
-        return all(n.op.traceable and (n.inner is None or n.inner.traceable) for n in self.nodes)
+        return all(n.op.traceable and all(g.traceable for g in subgraphs(n)) for n in self.nodes)
 
     def variables(self) -> list[Any]:
         """The variables read or written, in order of first use."""
@@ -118,9 +118,8 @@ class Graph:
                     "that the target lacks."
                 )
             specs = [TensorSpec(o.shape, o.dtype) for o in node.outputs]
-            copy = Node(
-                node.op, substitute(node.args, current), specs if node.multiple else specs[0], node.path, node.inner
-            )
+            args = substitute(tuple(_lowered(a, supported) for a in node.args), current)
+            copy = Node(node.op, args, specs if node.multiple else specs[0], node.path, node.inner)
             nodes.append(copy)
             for ours, theirs in zip(node.outputs, copy.outputs, strict=True):
                 mapping[id(ours)] = theirs
@@ -140,6 +139,31 @@ class Graph:
         from unidl.graph.analysis import table
 
         return table(self)
+
+
+def bodies(node: Node) -> Iterator[Graph]:
+    """The graphs among the node's arguments: what control flow runs."""
+    for argument in node.args:
+        if isinstance(argument, Graph):
+            yield argument
+        elif isinstance(argument, tuple):
+            yield from (a for a in argument if isinstance(a, Graph))
+
+
+def subgraphs(node: Node) -> Iterator[Graph]:
+    """The graphs in the node: its decomposition and its bodies."""
+    if node.inner is not None:
+        yield node.inner
+    yield from bodies(node)
+
+
+def _lowered(argument: Any, supported: Callable[[Any], bool]) -> Any:
+    """A node's argument with the graphs in it lowered."""
+    if isinstance(argument, Graph):
+        return argument.lower(supported)
+    if isinstance(argument, tuple) and any(isinstance(a, Graph) for a in argument):
+        return tuple(_lowered(a, supported) for a in argument)
+    return argument
 
 
 def _variable_type() -> type:

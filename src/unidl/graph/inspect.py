@@ -11,6 +11,7 @@ import numpy as np
 from unidl import dtypes
 from unidl.errors import GraphError
 from unidl.graph.graph import Graph
+from unidl.graph.replay import write
 from unidl.graph.symbolic import Dim, Node, SymbolicTensor
 
 
@@ -59,6 +60,8 @@ class Run:
             return kind(self.resolve(v) for v in argument)
         if kind is slice:
             return slice(self.resolve(argument.start), self.resolve(argument.stop), self.resolve(argument.step))
+        if kind is Graph:
+            return write(argument, self.backend)
         return argument
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl.graph.graph import Graph
-from unidl.graph.symbolic import Dim, Node, SymbolicTensor, symbols
+from unidl.graph.symbolic import Dim, Node, SymbolicTensor, TensorSpec, symbols
 
 _INLINE = (int, float, bool, str, type(None))
 
@@ -77,9 +77,13 @@ class _Writer:
                 return f"dim({self.name(value.args[0])}, {value.args[1]})"
             symbol = {"add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%"}[value.kind]
             return f"({self.expression(value.args[0])} {symbol} {self.expression(value.args[1])})"
+        if kind is Graph:
+            return self.bind("body", write(value, self.backend))
         if kind in _INLINE and value == value and value not in (float("inf"), float("-inf")):
             return repr(value)
-        if kind in (tuple, list) and (next(symbols(value), None) is not None or all(type(v) in _INLINE for v in value)):
+        if kind in (tuple, list) and (
+            next(symbols(value), None) is not None or all(type(v) in _INLINE or type(v) is Graph for v in value)
+        ):
             inner = ", ".join(self.expression(v) for v in value)
             return f"[{inner}]" if kind is list else f"({inner}{',' if len(value) == 1 else ''})"
         if kind is slice and next(symbols(value), None) is not None:
@@ -110,7 +114,7 @@ def replay(graph: Graph, backend: Any) -> Callable[..., tuple[Any, ...]]:
     """A Python function of the graph's inputs that returns the flat outputs and applies the updates.
 
     Nodes that only updates need (metrics, moving averages) run under `backend.no_grad`.
-    The function's source is its attribute ``source``.
+    The function's source is its attribute ``source``, the specs of its inputs and outputs are ``takes`` and ``specs``.
     """
     graph = graph.lower(lambda op: op.kind == "opaque" or op.name in backend.table)
     return write(graph, backend)
@@ -158,4 +162,7 @@ def write(graph: Graph, backend: Any) -> Callable[..., tuple[Any, ...]]:
     function = writer.namespace["replay"]
     assert isinstance(function, types.FunctionType)
     function.source = source  # type: ignore[attr-defined]
+    for attribute, tensors in (("takes", graph.inputs), ("specs", graph.outputs)):
+        specs = [TensorSpec(t.shape, t.dtype) for t in tensors if type(t) is SymbolicTensor]
+        setattr(function, attribute, specs)
     return function

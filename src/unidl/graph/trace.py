@@ -26,10 +26,11 @@ class Trace:
         updates: what each assigned variable will hold at the end of the graph.
         losses: what layers added with `add_loss`.
         owners: the layers (or the function) whose code is running; constants they hold are known.
+        trusted: whether native tensors are constants without question: inside a composite they are the op's own.
     """
 
-    def __init__(self, parent: Trace | None = None) -> None:
-        self.parent = parent
+    def __init__(self, parent: Trace | None = None, trusted: bool = False) -> None:
+        self.trusted = trusted
         self.nodes: list[Any] = []
         self.leaves: dict[int, tuple[Any, SymbolicTensor]] = parent.leaves if parent else {}
         self.updates: dict[int, tuple[Any, SymbolicTensor]] = parent.updates if parent else {}
@@ -81,9 +82,9 @@ class Trace:
         """Refuse a native tensor that native code may have computed from a variable or an input.
 
         A tensor that a layer or the module around it holds is a constant; any other came from
-        native code during the trace, and replay would freeze it. Inside a composite it is the op's own.
+        native code during the trace, and replay would freeze it.
         """
-        if self.parent is not None:
+        if self.trusted:
             return
         if type(value) is np.ndarray:  # host data on every backend; on NumPy's it happens to be native too
             return
@@ -198,7 +199,7 @@ def trace_composite(op: Any, values: tuple[Any, ...]) -> tuple[Graph, Any]:
     from unidl.graph.symbolic import substitute
 
     arguments = [substitute(value, placeholder) for value in values]
-    with recording(Trace(state.trace)) as current:
+    with recording(Trace(state.trace, trusted=True)) as current:
         result = op.rule(*arguments)
         from unidl.ops._bind import as_symbol
 

@@ -14,7 +14,7 @@ from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
 from unidl.graph.symbolic import LayerNode, SymbolicTensor, TensorSpec, substitute
 from unidl.graph.trace import Trace, recording
-from unidl.ops.control import opaque
+from unidl.ops._opaque import opaque
 
 
 class CallSpec:

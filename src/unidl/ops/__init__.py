@@ -10,6 +10,7 @@ from __future__ import annotations
 from unidl.ops import image, linalg, nn, numpy
 from unidl.ops._convert import *
 from unidl.ops.control import *
+from unidl.ops.custom import *
 from unidl.ops.fft import *
 from unidl.ops.linalg import *
 from unidl.ops.nn import *
