@@ -6,6 +6,9 @@ Each test's id is ``test_name[op-dtype]``; ``known_gaps.txt`` in the backend's p
 from __future__ import annotations
 
 import inspect
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,13 @@ from unidl.testing.cases.control import FLOWS
 from unidl.testing.checks import Check, check_executable, check_gradient, check_values
 from unidl.testing.draw import Draw
 from unidl.testing.flow import check_flow, check_flow_gradient
+from unidl.testing.mistakes import ACCEPTED, check_dtypes, check_errors, check_promotion
 from unidl.testing.oracle import oracle
+from unidl.testing.sums import SUMS, check_accumulation
 
 __all__ = [
-    "test_assign", "test_control_flow", "test_every_op_has_a_case", "test_executable",
+    "kit_report", "test_accumulation", "test_assign", "test_control_flow", "test_dtypes", "test_errors",
+    "test_every_op_has_a_case", "test_executable", "test_promotion",
     "test_known_gaps_exist", "test_no_alias", "test_roundtrip", "test_seed", "test_signature",
     "test_table_is_complete", "test_values",
     "test_variable_operators",
@@ -98,6 +104,8 @@ def _run(check: Check, name: str, dtype: str, examples: int, smooth: bool = Fals
 _OPS = [n for n in TABLE if n in CASES]
 _TYPED = [f"{n}-{d}" for n in _OPS for d in CASES[n].dtypes if d in _DTYPES]
 _COMPILED = [f"{n}-{CASES[n].dtypes[0]}" for n in _OPS if CASES[n].check is None]
+_TENSORS = [n for n in _OPS if TABLE[n].tensor_parameters and CASES[n].check is None]
+_MIXED = [n for n in _TENSORS if len(TABLE[n].promote) > 1 or "many" in TABLE[n].tensor_parameters.values()]
 _DERIVED = [f"{n}-float32" for n in _OPS if CASES[n].gradient] if active.trains else []
 
 
@@ -124,6 +132,40 @@ def test_executable(name: str, dtype: str) -> None:
 def test_gradient(name: str, dtype: str) -> None:
     """Derivatives, against finite differences of the oracle."""
     _run(check_gradient, name, dtype, 6, smooth=True, gap=f"test_gradient[{name}-{dtype}]" in GAPS)
+
+
+@pytest.mark.parametrize("name", _parameters("test_errors", _TENSORS))
+def test_errors(name: str) -> None:
+    """Arguments that do not fit are refused with the op's own words, whether recorded or not."""
+    _run(check_errors, name, CASES[name].dtypes[0], 2, gap=f"test_errors[{name}]" in GAPS)
+
+
+@pytest.mark.parametrize("name", _parameters("test_dtypes", _TENSORS))
+def test_dtypes(name: str) -> None:
+    """Every dtype of the engine is refused by the op's rule, or gives what recording promises."""
+    _run(check_dtypes, name, CASES[name].dtypes[0], 2, gap=f"test_dtypes[{name}]" in GAPS)
+
+
+@pytest.mark.parametrize("name", _parameters("test_promotion", _MIXED))
+def test_promotion(name: str) -> None:
+    """Tensors of different dtypes meet in the dtype that recording promises."""
+    _run(check_promotion, name, CASES[name].dtypes[0], 12, gap=f"test_promotion[{name}]" in GAPS)
+
+
+@pytest.mark.parametrize("name", _parameters("test_accumulation", list(SUMS)))
+def test_accumulation(name: str) -> None:
+    """Sums of very many elements, against float64."""
+    check_accumulation(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kit_report() -> Iterator[None]:
+    """Write which dtypes each op takes to the file named in ``UNIDL_KIT_REPORT``, if it is set."""
+    yield
+    if path := os.environ.get("UNIDL_KIT_REPORT"):
+        accepted = {f"{op}-{dtype}": ok for (op, dtype), ok in ACCEPTED.items()}
+        report = {"backend": active.name, "dtypes": list(active.dtypes), "accepted": accepted, "gaps": GAPS}
+        Path(path).write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", _parameters("test_control_flow", list(FLOWS)))
