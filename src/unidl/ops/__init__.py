@@ -15,4 +15,5 @@ from unidl.ops.fft import *
 from unidl.ops.linalg import *
 from unidl.ops.nn import *
 from unidl.ops.numpy import *
+from unidl.ops.scatter import *
 from unidl.ops.segment import *
