@@ -29,6 +29,10 @@ class MXNetBackend(Backend):
     Module = Module
     Variable = Variable
     static_shapes = True
+    detours = {
+        "bool": ("int32", "float32"), "int8": ("int32", "float32"), "uint8": ("int32", "float32"),
+        "int32": ("int64", "float64"), "float16": ("float32",),
+    }  # fmt: skip
 
     @property
     def engine_version(self) -> str:

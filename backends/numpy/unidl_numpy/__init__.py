@@ -46,6 +46,7 @@ class NumPyBackend(Backend):
     dtypes = DTYPES
     tensor_types = frozenset({np.ndarray, Variable})
     trains = False
+    detours = {"float16": ("float32",), "bfloat16": ("float32",)}
 
     def __init__(self) -> None:
         self.table = {

@@ -47,6 +47,11 @@ class TensorFlowBackend(Backend):
     dtypes = DTYPES
     tensor_types = frozenset({EagerTensor, SymbolicTensor, ResourceVariable, Variable})
     traces_python = True
+    detours = {
+        "bool": ("int32",), "int8": ("int32", "float32"), "int16": ("int32", "float32"), "int32": ("int64", "float64"),
+        "uint8": ("int32", "float32"), "uint16": ("int32", "float32"), "uint32": ("int64", "float64"),
+        "float16": ("float32",), "bfloat16": ("float32",),
+    }  # fmt: skip
 
     def __init__(self) -> None:
         self.table = {

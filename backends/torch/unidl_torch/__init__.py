@@ -87,6 +87,11 @@ class TorchBackend(Backend):
     Variable = Variable
     dtypes = DTYPES
     tensor_types = frozenset({Tensor, torch.nn.Parameter, Variable})
+    detours = {
+        "bool": ("uint8",), "int8": ("int32", "float32"), "int16": ("int32", "float32"), "int32": ("int64", "float64"),
+        "uint8": ("int32", "float32"), "uint16": ("int32", "float32"), "uint32": ("int64", "float64"),
+        "float16": ("float32",), "bfloat16": ("float32",),
+    }  # fmt: skip
 
     def __init__(self) -> None:
         self.table = {

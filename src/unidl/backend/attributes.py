@@ -60,14 +60,14 @@ def geometry(n: int, strides: Any, padding: str, dilation: Any, data_format: str
     padding = str(padding).lower()
     require(padding in ("valid", "same"), f"`padding` must be 'valid' or 'same', not {padding!r}.")
     strides, dilation = sized(strides, n, "strides"), sized(dilation, n, "dilation_rate")
-    require(max(strides) == 1 or max(dilation) == 1, f"strides {strides} and dilation {dilation} cannot both exceed 1.")
     return Geometry(strides, padding, dilation, checked_data_format(data_format) == "channels_last")
 
 
 def check_window(sizes: Iterable[int | None], window: Sequence[int], g: Geometry) -> None:
-    """Raise OpError if a "valid" window is larger than a spatial size (None: unknown)."""
+    """Raise OpError if a spatial size (None: unknown) is 0, or smaller than a "valid" window."""
     for size, w, d in zip(sizes, window, g.dilation, strict=True):
         reach = (w - 1) * d + 1
+        require(w > 0 and size != 0, f"a window of {w} elements meets a dimension of size {size}: nothing to compute.")
         if g.padding == "valid" and size is not None and size < reach:
             raise OpError(
                 f"the window covers {reach} elements, but the input has only {size} there. "
@@ -80,8 +80,16 @@ def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tupl
 
     If their number is odd, the extra one goes after, as in TensorFlow.
     """
+    require(size > 0, "a dimension of size 0 cannot be padded.")
     total = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
+
+
+def output_paddings(value: Any, n: int) -> tuple[int | None, ...]:
+    """`value` (None, an int, or a sequence of n) as one number or None for each spatial dimension."""
+    values = (value,) * n if value is None or isinstance(value, int) else tuple(value)
+    require(len(values) == n, f"`output_padding` must be None, an int or {n} of them, not {value!r}.")
+    return values
 
 
 def transpose_padding(
@@ -91,7 +99,13 @@ def transpose_padding(
 
     The full output has ``(size - 1) * stride + reach`` elements. "same" leaves ``size * stride``, and
     "valid" ``size * stride + max(reach - stride, 0)``; a negative number adds zeros.
+
+    Raises:
+        OpError: if `output_padding` is not below `stride`.
     """
+    if output_padding is not None:
+        fits = isinstance(output_padding, int) and 0 <= output_padding < stride
+        require(fits, f"`output_padding` must be at least 0 and below the stride {stride}, not {output_padding}.")
     reach = (window - 1) * dilation + 1
     if padding == "same":
         total = reach - stride if output_padding is None else 2 * (reach // 2) - output_padding

@@ -53,6 +53,8 @@ class Backend(ABC):
             tensors (TensorFlow's ``tf.function``), so that a whole step is compiled by it.
         static_shapes: True if compiled graphs need every dimension to be known (MXNet's
             ``CachedOp``): unidl then traces once for each input shape.
+        detours: dtypes in which the engine lacks some kernels, each with the dtypes that stand in for it there (first
+            choice first). They must hold every value of it.
         trains: False if there are no gradients (the NumPy backend).
     """
 
@@ -65,6 +67,7 @@ class Backend(ABC):
     Variable: type
     traces_python: bool = False
     static_shapes: bool = False
+    detours: dict[str, tuple[str, ...]] = {}
     trains: bool = True
 
     # -- about the engine -------------------------------------------------------------------

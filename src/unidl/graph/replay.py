@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from unidl.backend.detours import guarded
 from unidl.graph.graph import Graph
 from unidl.graph.symbolic import Dim, Node, SymbolicTensor, TensorSpec, symbols
 
@@ -45,6 +46,8 @@ class _Writer:
             return self.bind("native", node.op.rule)
         name = node.op.name
         native = self.backend.table[name]
+        if any(t.dtype in self.backend.detours for t in node.inputs()):
+            return self.bind(f"{name}_", guarded(self.backend, native, [o.dtype for o in node.outputs]))
         if self.namespace.setdefault(name, native) is not native:
             return self.bind(f"{name}_", native)
         return name

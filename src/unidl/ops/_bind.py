@@ -13,6 +13,7 @@ import numpy as np
 
 from unidl._state import state
 from unidl.backend import active
+from unidl.backend.detours import detoured
 from unidl.dtypes import ALL, COMPLEX, FLOATS, INTEGERS, dtype_name, floatx, result_dtype, to_float, weak_kind
 from unidl.errors import OpError, UntraceableError, describe
 from unidl.graph.symbolic import Node, SymbolicTensor, TensorSpec, symbols
@@ -30,7 +31,7 @@ def bind(op: Op) -> Any:
         "_floats": _NATIVE_FLOATS,
         "_state": state,
         "_slow": _slow,
-        "_explain": _explain,
+        "_recover": _recover,
         "_symbolic": _symbolic,
     }
     if namespace["_f"] is None:
@@ -59,10 +60,7 @@ def bind(op: Op) -> Any:
             "        except Exception as error:",
             f"            if _symbolic(_op, {packed}):",
             f"                return _slow(_op, _f, {packed})",
-            f"            better = _explain(_op, {packed}, error)",
-            "            if better is None:",
-            "                raise",
-            "            raise better from error",
+            f"            return _recover(_op, _f, {packed}, error)",
         ]
     source.append(f"    return _slow(_op, _f, {packed})")
     exec(compile("\n".join(source), f"<unidl.ops.{op.name}>", "exec"), namespace)
@@ -113,10 +111,7 @@ def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
     try:
         return implementation(*prepared)
     except Exception as error:
-        better = _explain(op, tuple(prepared), error)
-        if better is None:
-            raise
-        raise better from error
+        return _recover(op, implementation, tuple(prepared), error)
 
 
 def _has_symbol(op: Op, name: str, value: Any) -> bool:
@@ -353,6 +348,20 @@ def _named(op: Op, values: tuple[Any, ...], error: ValueError) -> ValueError:
     better = OpError(f"ops.{op.name}({arguments}){where}: {message}")
     better.op, better.message = op.name, message
     return better
+
+
+def _recover(op: Op, implementation: Any, values: tuple[Any, ...], error: Exception) -> Any:
+    """What to do after the engine's `error`: raise the op's own complaint, or compute in another dtype."""
+    better = _explain(op, values, error)
+    if better is not None:
+        raise better from error
+    if active.detours and not isinstance(error, UntraceableError):
+        symbolic = op.public(*[_as_spec(v) if n in op.tensor_parameters else v for n, v in zip(op.parameters, values)])
+        outputs = symbolic if isinstance(symbolic, (tuple, list)) else [symbolic]
+        results = detoured(active, implementation, values, [o.dtype for o in outputs])
+        if results is not NotImplemented:
+            return results
+    raise error
 
 
 def _explain(op: Op, values: tuple[Any, ...], error: Exception) -> Exception | None:

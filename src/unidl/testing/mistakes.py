@@ -121,12 +121,15 @@ ACCEPTED: dict[tuple[str, str], bool] = {}
 
 
 def check_dtypes(name: str, case: Case, r: Draw, arguments: Arguments) -> None:
-    """The op in every dtype that the engine has: refused by its rule, or results of the promised dtype and shape."""
+    """The op in every dtype that the engine has: refused by its rule, or results of the promised dtype and shape.
+
+    64-bit unsigned integers are left out: engines have them for storage, with few kernels.
+    """
     op = TABLE[name]
     found = list(arrays(arguments))
     main = {x.dtype.name for x in found if x.dtype.name == r.dtype}
     for dtype in ALL:
-        if dtype not in active.dtypes or not main:
+        if dtype not in active.dtypes or dtype == "uint64" or not main:
             continue
         cast = [x.astype(numpy_dtype(dtype)) if x.dtype.name in main else x for x in found]
         changed = with_arrays(arguments, iter(cast))
@@ -138,7 +141,7 @@ def check_dtypes(name: str, case: Case, r: Draw, arguments: Arguments) -> None:
 def check_promotion(name: str, case: Case, r: Draw, arguments: Arguments) -> None:
     """Arguments of different dtypes: the results of the promoted dtype, as recorded."""
     op = TABLE[name]
-    known = [d for d in active.dtypes if not d.startswith("complex")]
+    known = [d for d in active.dtypes if d != "uint64" and not d.startswith("complex")]
     cast = []
     for parameter, value in zip(op.parameters, arguments, strict=False):
         for x in arrays(value):
