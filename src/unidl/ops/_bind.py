@@ -6,7 +6,7 @@ native call. Everything else (conversion, promotion, recording, errors) is in `_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from unidl._state import state
 from unidl.backend import active
 from unidl.backend.detours import detoured
 from unidl.dtypes import ALL, COMPLEX, FLOATS, INTEGERS, dtype_name, floatx, result_dtype, to_float, weak_kind
-from unidl.errors import OpError, UntraceableError, describe
+from unidl.errors import GraphError, OpError, UntraceableError, describe
 from unidl.graph.symbolic import Node, SymbolicTensor, TensorSpec, symbols
 from unidl.ops._declare import TABLE, Op
 
@@ -49,8 +49,11 @@ def bind(op: Op) -> Any:
     packed = f"({arguments}{',' if len(op.parameters) == 1 else ''})"
     source = [f"def {op.name}({', '.join(head)}):"]
     if "dtype" in op.parameters:
-        namespace["_dtype_name"], namespace["_names"] = dtype_name, frozenset(ALL)
-        source += ["    if dtype is not None and dtype not in _names:", "        dtype = _dtype_name(dtype)"]
+        namespace["_known_dtype"], namespace["_names"] = _known_dtype, frozenset(ALL)
+        source += [
+            "    if dtype is not None and (dtype.__class__ is not str or dtype not in _names):",
+            f"        dtype = _known_dtype(_op, {packed}, dtype)",
+        ]
     test = "" if op.checked else _fast_test(op)
     if test:
         source += [
@@ -98,6 +101,14 @@ def _missing(op: Op) -> Any:
     return missing
 
 
+def _known_dtype(op: Op, values: tuple[Any, ...], dtype: Any) -> str:
+    """The name of the dtype that an op was asked for."""
+    try:
+        return dtype_name(dtype)
+    except (ValueError, TypeError) as error:
+        raise _named(op, values, OpError(f"`dtype`: {error}")) from None
+
+
 def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
     """Record if anything is symbolic; otherwise convert, promote and run."""
     try:
@@ -106,7 +117,9 @@ def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
         prepared = _prepare(op, values, _native, _cast_native)
         if op.checked and (complaint := _complaint(op, prepared)) is not None:
             raise complaint
-    except OpError as error:
+    except GraphError:
+        raise
+    except ValueError as error:
         raise _named(op, values, error) from None
     try:
         return implementation(*prepared)
@@ -138,6 +151,7 @@ def record(op: Op, values: tuple[Any, ...]) -> Any:
 
     trace = state.trace
     values = tuple(_prepare(op, values, as_symbol, _cast_symbol))
+    _check_attributes(op, values)
     path = trace.path if trace is not None else ""
     if op.kind == "composite":
         inner, specs = trace_composite(op, values)
@@ -372,9 +386,30 @@ def _explain(op: Op, values: tuple[Any, ...], error: Exception) -> Exception | N
     if isinstance(error, UntraceableError):
         return None
     if isinstance(error, OpError) and op.kind == "composite":
+        try:
+            _check_attributes(op, values)  # recording does that first
+        except OpError as complaint:
+            return _named(op, values, complaint)
         return _named(op, values, error)
     complaint = _complaint(op, values)
     return None if complaint is None else _named(op, values, complaint)
+
+
+_PLAIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "int": ("an int", lambda v: hasattr(v, "__index__")),
+    "float": ("a number", lambda v: hasattr(v, "__float__") or hasattr(v, "__index__")),
+    "str": ("a string", lambda v: isinstance(v, str)),
+}
+
+
+def _check_attributes(op: Op, values: Sequence[Any]) -> None:
+    """Refuse arguments that are not the numbers and strings that their annotations ask for."""
+    for (name, parameter), value in zip(op.signature.parameters.items(), values, strict=True):
+        kind, _, optional = str(parameter.annotation).partition(" | ")
+        if kind in _PLAIN and optional in ("", "None") and not (optional and value is None):
+            wanted, fits = _PLAIN[kind]
+            if not fits(value):
+                raise OpError(f"`{name}` must be {wanted}{' or None' if optional else ''}, not {describe(value)}.")
 
 
 def _complaint(op: Op, values: Sequence[Any]) -> ValueError | None:
@@ -382,6 +417,7 @@ def _complaint(op: Op, values: Sequence[Any]) -> ValueError | None:
     previous, state.trace = state.trace, None
     try:
         specs = [_as_spec(v) if n in op.tensor_parameters else v for n, v in zip(op.parameters, values, strict=True)]
+        _check_attributes(op, specs)
         op.rule(*specs)
     except ValueError as complaint:  # an OpError, or an attribute that means nothing
         return complaint

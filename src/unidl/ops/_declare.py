@@ -191,9 +191,11 @@ def axis_index(axis: Any, ndim: int, what: str = "axis") -> int:
     if isinstance(axis, bool) or not hasattr(axis, "__index__"):
         raise OpError(f"`{what}` must be an int, not {axis!r}.")
     axis = int(axis)
+    if ndim == 0:
+        raise OpError(f"`{what}` is {axis}, but there are 0 dimensions.")
     if not -ndim <= axis < ndim:
         raise OpError(f"`{what}` is {axis}, out of range for {ndim} dimensions (allowed: {-ndim} to {ndim - 1}).")
-    return axis % ndim if ndim else 0
+    return axis % ndim
 
 
 def axes_tuple(axis: Any, ndim: int) -> tuple[int, ...]:
