@@ -11,9 +11,11 @@ from unidl.ops import image, linalg, nn, numpy
 from unidl.ops._convert import *
 from unidl.ops.control import *
 from unidl.ops.custom import *
+from unidl.ops.decompositions import *
 from unidl.ops.fft import *
 from unidl.ops.linalg import *
 from unidl.ops.nn import *
 from unidl.ops.numpy import *
 from unidl.ops.scatter import *
 from unidl.ops.segment import *
+from unidl.ops.slicing import *

@@ -46,3 +46,36 @@ add(
     tolerance=_LOOSE,
 )
 add("scatter", _scatter, (*ANY, *SMALL, *COMPLEX), gradient="values", refuses=True, tolerance=_LOOSE)
+
+
+def _block(r: Draw) -> tuple[np.ndarray, tuple[int, ...], tuple[int, ...]]:
+    x = r.tensor(0, 3)
+    sizes = tuple(r.integer(1 if r.smooth else 0, d) if d else 0 for d in x.shape)
+    return x, tuple(r.integer(-d - 1, d + 1) for d in x.shape), sizes
+
+
+def _slice(r: Draw) -> tuple[Any, ...]:
+    x, starts, sizes = _block(r)
+    return (
+        x,
+        starts,
+        tuple(-1 if r.die(5) == 0 and s <= d else n for s, n, d in zip(starts, sizes, x.shape, strict=True)),
+    )
+
+
+def _slice_update(r: Draw) -> tuple[Any, ...]:
+    x, starts, sizes = _block(r)
+    return x, starts, r.array(sizes)
+
+
+def _tensor_starts(r: Draw, build: Any) -> tuple[Any, ...]:
+    x, starts, last = build(r)
+    if isinstance(last, tuple):
+        last = tuple(max(n, 0) for n in last)
+    return x, np.asarray(starts, r.choice("int32", "int64")).reshape(x.ndim), last
+
+
+add("slice", _slice, (*ANY, *SMALL, *COMPLEX), gradient="inputs")
+add("slice_update", _slice_update, (*ANY, *SMALL, *COMPLEX), gradient="inputs updates")
+add("dynamic_slice", lambda r: _tensor_starts(r, _slice), (*ANY, *SMALL, *COMPLEX), gradient="inputs")
+add("dynamic_slice_update", lambda r: _tensor_starts(r, _slice_update), (*ANY, *SMALL), gradient="inputs updates")
