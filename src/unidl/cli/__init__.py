@@ -18,6 +18,7 @@ from unidl.errors import BackendError
 #: Subcommand to (module, one line of help).
 _COMMANDS = {
     "backends": ("unidl.cli.backends", "show the backends found and which one would be used (the default)"),
+    "compare": ("unidl.cli.compare", "run one model on several engines and show where they first differ"),
     "config": ("unidl.cli.config", "show or change the user's settings"),
 }
 

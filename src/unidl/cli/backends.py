@@ -15,6 +15,7 @@ from importlib import metadata
 from typing import NamedTuple
 
 from unidl._select import PREFERENCE, choose, found, has_engine, pip_line
+from unidl.cli._table import print_table
 from unidl.errors import BackendError
 
 _HEADINGS = ("backend", "version", "engine", "devices", "state")
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ThreadPoolExecutor(max_workers=2) as pool:
         probes = list(pool.map(probe, sorted(entries, key=_order)))
     if probes:
-        _print_table(probes)
+        print_table(_HEADINGS, [one.row for one in probes], [bool(one.error) for one in probes])
     absent = [name for name in PREFERENCE if name not in entries]
     if absent:
         print("Not installed: " + "; ".join(f"{name} ({pip_line(name)})" for name in absent))
@@ -105,20 +106,3 @@ def _engine_version(name: str) -> str:
     """What the metadata of a broken engine say: one of the distributions that bring its module."""
     owners = metadata.packages_distributions().get(name, [])
     return f"{name} {metadata.version(owners[0])}" if owners else "-"
-
-
-def _print_table(probes: list[Probe]) -> None:
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(*_HEADINGS)
-        for one in probes:
-            table.add_row(*map(Text, one.row), style="red" if one.error else None)
-        Console().print(table)
-        return
-    rows = [_HEADINGS, *(one.row for one in probes)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

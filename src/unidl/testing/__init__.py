@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from unidl.testing.comparing import Comparison, compare
+
 #: Relative and absolute tolerance of values that two engines compute in a dtype.
 TOLERANCES = {
     "float64": (1e-9, 1e-11),
@@ -88,4 +90,4 @@ def count_python_calls(fn: Callable[[], Any]) -> int:
     return count - 1
 
 
-__all__ = ["TOLERANCES", "assert_close", "count_python_calls"]
+__all__ = ["TOLERANCES", "Comparison", "assert_close", "compare", "count_python_calls"]
