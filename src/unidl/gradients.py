@@ -102,6 +102,55 @@ def grad(
     return wrapper
 
 
+def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """What `fun` returns, and its derivative along a direction (forward mode where the engine has it).
+
+    Args:
+        fun: takes and returns tensors, or nested structures of them.
+        primals: list or tuple of the arguments.
+        tangents: the direction: as `primals`, in structure and shapes.
+        has_aux: whether `fun` returns a pair, whose second half is passed through.
+
+    Returns:
+        ``(outputs, derivatives)``, or ``(outputs, derivatives, aux)``; derivatives are nested as the outputs, 0 for
+        outputs that are no floats or do not depend on `primals`.
+
+    Example:
+        >>> from unidl import ops
+        >>> value, slope = ops.jvp(lambda x: x * x, (ops.array(3.0),), (ops.array(1.0),))  # takes gradients: grad()
+        >>> float(value), float(slope)
+        (9.0, 6.0)
+    """
+    from unidl.ops import convert_to_tensor
+
+    if state.trace is not None:
+        raise UntraceableError("jvp cannot be recorded in a graph; differentiate outside of jit and layers.")
+    for what, given in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(given, (list, tuple)):
+            raise TypeError(f"jvp: `{what}` must be a list or tuple, not {type(given).__name__}.")
+    points = [_floating(leaf, "jvp") for leaf in tree.flatten(primals)]
+    directions = [
+        convert_to_tensor(leaf, active.dtype(points[i]) if i < len(points) else None)
+        for i, leaf in enumerate(tree.flatten(tangents))
+    ]
+    shapes = [[tuple(active.shape(v)) for v in group] for group in (points, directions)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"jvp: `primals` have shapes {shapes[0]}, `tangents` {shapes[1]}.")
+    returned: list[Any] = []
+
+    def run(*values: Any) -> list[Any]:
+        result = fun(*tree.pack_sequence_as(primals, values))
+        output, aux = result if has_aux else (result, None)
+        flat = [convert_to_tensor(leaf) for leaf in tree.flatten(output)]
+        returned[:] = [output, aux]
+        return flat
+
+    outputs, derivatives = active.jvp(run, points, directions)
+    output, aux = returned
+    pair = tree.pack_sequence_as(output, outputs), tree.pack_sequence_as(output, derivatives)
+    return (*pair, aux) if has_aux else pair
+
+
 def jit(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function of tensors: recorded once for each signature, then replayed.
 
@@ -181,14 +230,14 @@ def _tensor(leaf: Any) -> Any:
     return leaf
 
 
-def _floating(leaf: Any) -> Any:
+def _floating(leaf: Any, what: str = "value_and_grad") -> Any:
     from unidl.dtypes import FLOATS
     from unidl.ops import convert_to_tensor
 
     tensor = convert_to_tensor(leaf)
     if active.dtype(tensor) not in FLOATS:
         raise TypeError(
-            f"value_and_grad differentiates by floats, not by {active.dtype(tensor)}{list(active.shape(tensor))}: "
+            f"{what} differentiates by floats, not by {active.dtype(tensor)}{list(active.shape(tensor))}: "
             "cast the argument, or choose others with argnums."
         )
     return tensor

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unidl.backend.attributes import geometry, same_padding, sized, transpose_padding
+from unidl import config
+from unidl.backend.attributes import geometry, output_paddings, same_padding, sized, transpose_padding
 
 _CONV = (F.conv1d, F.conv2d, F.conv3d)
 _CONV_TRANSPOSE = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
@@ -24,10 +25,16 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 def einsum(subscripts: str, operands: Any) -> Tensor:
+    if len(operands) > 2 or not (operands[0].is_floating_point() or operands[0].is_complex()):
+        from unidl.ops.einsum import contracted
+
+        return contracted(subscripts, operands)
     return torch.einsum(subscripts, *operands)
 
 
 def linear(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    if kernel.dim() != 2 or (bias is not None and (bias.dim() != 1 or len(bias) != kernel.shape[1])):
+        raise ValueError("a matrix and a vector are expected")  # others would broadcast
     if bias is None:
         return torch.matmul(x, kernel)
     if x.dim() == 2:
@@ -113,7 +120,7 @@ def conv_transpose(
     n = inputs.dim() - 2
     g = geometry(n, 1, padding, dilation_rate, data_format)
     strides = sized(strides, n, "strides")
-    extra = (None,) * n if output_padding is None else sized_or_zero(output_padding, n)
+    extra = output_paddings(output_padding, n)
     x = _channels_first(inputs) if g.channels_last else inputs
     weight = kernel.permute(n + 1, n, *range(n))
     full = _CONV_TRANSPOSE[n - 1](x, weight, None, strides, 0, 0, 1, g.dilation)
@@ -126,10 +133,6 @@ def conv_transpose(
     return _channels_last(out) if g.channels_last else out
 
 
-def sized_or_zero(value: Any, n: int) -> tuple[int, ...]:
-    return (value,) * n if isinstance(value, int) else tuple(value)
-
-
 def max_pool(
     inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
 ) -> Tensor:
@@ -137,6 +140,12 @@ def max_pool(
     g = geometry(n, pool_size if strides is None else strides, padding, 1, data_format)
     window = sized(pool_size, n, "pool_size")
     x = _channels_first(inputs) if g.channels_last else inputs
+    if not x.dtype.is_floating_point:
+        if x.dtype in (torch.uint16, torch.uint32):
+            return max_pool(inputs.long(), pool_size, strides, padding, data_format).to(inputs.dtype)
+        if n == 1:  # there are kernels of integers for two and three dimensions
+            place = 2 if g.channels_last else 3
+            return max_pool(inputs.unsqueeze(place), (*window, 1), (*g.strides, 1), padding, data_format).squeeze(place)
     pads: Any = (0,) * n
     if g.padding == "same":
         low = -float("inf") if x.dtype.is_floating_point else torch.iinfo(x.dtype).min
@@ -172,6 +181,18 @@ def average_pool(
     else:
         out = pool(x, window, g.strides)
     return _channels_last(out) if g.channels_last else out
+
+
+def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
+    n = inputs.dim() - 2
+    last = geometry(n, 1, "valid", 1, data_format).channels_last
+    if inputs.is_complex() or 0 in inputs.shape[1:]:
+        raise ValueError("floats, and at least one element to pool, are expected")
+    if inputs.dtype.itemsize == 2 and inputs.device.type == "cpu":  # sums in 16 bits, or no kernel
+        return adaptive_average_pool(inputs.float(), output_size, data_format).to(inputs.dtype)
+    pool: Any = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[n - 1]
+    out = pool(_channels_first(inputs) if last else inputs, sized(output_size, n, "output_size"))
+    return _channels_last(out) if last else out
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
@@ -229,13 +250,14 @@ def batch_normalization(
 
 
 def layer_normalization(
-    x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Any = -1, epsilon: float = 1e-3
+    x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Any = -1, epsilon: float | None = None
 ) -> Tensor:
     axes = sorted(a % x.dim() for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    small = config.epsilon() if epsilon is None else epsilon
     last = list(range(x.dim() - len(axes), x.dim()))
     if axes != last:
         x = x.movedim(axes, last)
-    out = F.layer_norm(x, x.shape[-len(axes) :], gamma, beta, epsilon)
+    out = F.layer_norm(x, x.shape[-len(axes) :], gamma, beta, small)
     return out if axes == last else out.movedim(last, axes)
 
 
@@ -291,6 +313,7 @@ TABLE: dict[str, Any] = {
     "conv_transpose": conv_transpose,
     "max_pool": max_pool,
     "average_pool": average_pool,
+    "adaptive_average_pool": adaptive_average_pool,
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
     "leaky_relu": leaky_relu,

@@ -162,6 +162,19 @@ class Backend(ABC):
         """``fn`` of all slices of `tensors` along their first axes at once, or None if the engine cannot."""
         return None
 
+    def jvp(
+        self, fn: Callable[..., Sequence[Tensor]], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """``fn(*primals)`` and its derivatives along `tangents`, zeros for outputs that are no floats.
+
+        The default needs one reverse pass for each element of the outputs.
+        """
+        from unidl.backend.derivatives import jvp
+
+        if not self.trains:
+            raise self.no_training_error("gradients")
+        return jvp(self, fn, primals, tangents)
+
     # -- running graphs ---------------------------------------------------------------------
 
     def executable(self, graph: Graph, *, jit: bool = False) -> Callable[..., Any]:

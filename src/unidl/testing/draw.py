@@ -159,6 +159,9 @@ class Case:
         differentiated: how many of the outputs the derivative is taken of; None: all.
         tolerance, gradient_tolerance: of values and of derivatives.
         check: for random ops: judges arguments and outputs in place of the oracle.
+        unique: where an op leaves a choice (signs of vectors): makes of arguments and outputs, by ops, what
+            all choices have in common. That is compared and differentiated, in place of the outputs.
+        partial: whether engines refuse some values (singular matrices), which no rule can know.
     """
 
     build: Callable[[Draw], tuple[Any, ...]]
@@ -170,6 +173,8 @@ class Case:
     tolerance: Tolerance = EXACT
     gradient_tolerance: float = 1.0
     check: Callable[[tuple[Any, ...], list[np.ndarray]], None] | None = None
+    unique: Callable[[tuple[Any, ...], Any], Any] | None = None
+    partial: bool = False
 
 
 #: Every op's case by the op's name.

