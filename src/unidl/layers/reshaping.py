@@ -252,7 +252,7 @@ class UpSampling2D(_UpSampling):
         have = inputs.shape[height], inputs.shape[width]
         require(None not in have, f"bilinear interpolation needs a known height and width, not {have}.")
         want = have[0] * self.size[0], have[1] * self.size[1]
-        return ops.image.resize(inputs, want, "bilinear", self.data_format)
+        return ops.image.resize(inputs, want, "bilinear", data_format=self.data_format)
 
 
 class UpSampling3D(_UpSampling):

@@ -15,7 +15,10 @@ from unidl.testing.cases import (
     reduce,
     rnn,
     scatter,
+    search,
+    segment,
     shape,
+    statistics,
     windows,
 )
 from unidl.testing.draw import CASES
@@ -36,6 +39,9 @@ __all__ = [
     "reduce",
     "rnn",
     "scatter",
+    "search",
+    "segment",
     "shape",
+    "statistics",
     "windows",
 ]
