@@ -1,4 +1,4 @@
-"""Cases of activations, normalization, attention and losses."""
+"""Cases of normalization, attention and losses."""
 
 from __future__ import annotations
 
@@ -6,25 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from unidl.testing.draw import FLOAT, SPECIALS, Draw, Tolerance, add
+from unidl.testing.draw import FLOAT, Draw, Tolerance, add
 
 _SUM = Tolerance(8, True)
-
-add("relu6", lambda r: (r.tensor(specials=SPECIALS[1:]),), (*FLOAT, "int32"), gradient="x")
-add("leaky_relu elu selu hard_sigmoid", lambda r: (r.tensor(specials=SPECIALS),), (*FLOAT, "int32"), gradient="x")
-add("softplus softsign log_sigmoid silu hard_silu mish", lambda r: (r.tensor(specials=(0.0, 30.0, -30.0)),),
-    (*FLOAT, "int32"), gradient="x", tolerance=Tolerance(4))  # fmt: skip
-add("gelu", lambda r: (r.tensor(specials=(0.0, 30.0, -30.0)), r.flag()), gradient="x", tolerance=Tolerance(4))
-
-
-def _softmax(r: Draw) -> tuple[Any, ...]:
-    x = r.tensor(1, 3, 1, low=-20, high=20)
-    if r.die(3) == 0:
-        return (x,)
-    return x, r.axis(x.ndim) if r.flag() else tuple(range(r.integer(1, x.ndim)))
-
-
-add("softmax log_softmax", _softmax, (*FLOAT, "int32"), gradient="x", tolerance=Tolerance(4))
 
 
 def _linear(r: Draw) -> tuple[Any, ...]:
@@ -41,7 +25,7 @@ add("linear", _linear, gradient="x kernel bias", tolerance=_SUM)
 
 def _moments(r: Draw) -> tuple[Any, ...]:
     x = r.tensor(1, 3, 1)
-    return x, tuple(range(r.integer(1, x.ndim))), r.flag()
+    return x, r.choice(-1, list(range(r.integer(1, x.ndim))), tuple(range(r.integer(1, x.ndim)))), r.flag()
 
 
 def _vectors(r: Draw, size: int) -> tuple[Any, Any]:
@@ -82,13 +66,28 @@ def _group_norm(r: Draw) -> tuple[Any, ...]:
     return r.array(shape), groups, gamma, (r.array((groups * each,)) if r.flag() else None), axis, 1e-2
 
 
-add("moments", _moments, gradient="x", tolerance=_SUM)
+def _rms_norm(r: Draw) -> tuple[Any, ...]:
+    x, gamma, _, axis, epsilon = _layer_norm(r)
+    if gamma is not None and r.die(3) == 0:
+        gamma = r.array(x.shape[-1:], low=0.5, high=2) if axis in (-1, x.ndim - 1) else r.array(x.shape)
+    return x, gamma, axis, epsilon
+
+
+def _normalize(r: Draw) -> tuple[Any, ...]:
+    x = r.tensor(0 if not r.smooth else 1, 3, specials=(0.0, 1e3))
+    axis = -1 if not x.ndim else r.choice(-1, x.ndim - 1, None, tuple(range(r.integer(1, x.ndim))))
+    return x, axis, r.choice(1, 2, 2, 3), r.choice(None, 1e-3)
+
+
+add("moments", _moments, (*FLOAT, "int32"), gradient="x", tolerance=_SUM)
 add("batch_normalization", _batch_norm, unknown="x", gradient="x mean variance offset scale", tolerance=_SUM)
 # Dividing by a small deviation enlarges rounding errors; 16-bit floats would need tolerances that say nothing.
 _PRECISE: Any = {"dtypes": ("float32", "float64"), "tolerance": Tolerance(20, True), "gradient_tolerance": 10.0}
 add("batch_normalization_training", _batch_norm_training, unknown="x", gradient="x offset scale", differentiated=1,
     **_PRECISE)  # fmt: skip
 add("layer_normalization", _layer_norm, unknown="x", gradient="x gamma beta", **_PRECISE)
+add("rms_normalization", _rms_norm, unknown="x", gradient="x scale", **_PRECISE)
+add("normalize", _normalize, (*FLOAT, "int32"), gradient="x", tolerance=Tolerance(4))
 add("group_normalization", _group_norm, unknown="x", refuses=True, gradient="x gamma beta", **_PRECISE)
 
 
