@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from unidl.backend.attributes import Geometry, check_window, geometry, same_padding, sized, transpose_padding
+from unidl.backend.attributes import (
+    Geometry,
+    check_window,
+    geometry,
+    output_paddings,
+    same_padding,
+    sized,
+    transpose_padding,
+)
 from unidl_numpy.dtypes import wide, wide_sum
 from unidl_numpy.kernel import kernels
 
@@ -67,7 +75,7 @@ def conv(
     window, (per_group, filters) = kernel.shape[:-2], kernel.shape[-2:]
     x, weights = wide(_padded(_to_last(inputs, g), window, g)), wide(kernel)
     groups = x.shape[-1] // per_group
-    if groups * per_group != x.shape[-1] or filters % groups:
+    if groups * per_group != x.shape[-1] or groups == 0 or filters % groups or x.dtype.kind == "c":
         raise ValueError(f"{x.shape[-1]} channels do not fit a kernel of shape {kernel.shape}")
     out: Any = 0
     for place, seen in _seen(x, window, g):
@@ -103,7 +111,7 @@ def conv_transpose(
 ) -> Any:
     n = inputs.ndim - 2
     g = geometry(n, 1, padding, dilation_rate, data_format)._replace(strides=sized(strides, n, "strides"))
-    extra = (output_padding,) * n if output_padding is None or isinstance(output_padding, int) else output_padding
+    extra = output_paddings(output_padding, n)
     x, weights = wide(_to_last(inputs, g)), wide(kernel)
     window, sizes = kernel.shape[:-2], x.shape[1:-1]
     crops = [

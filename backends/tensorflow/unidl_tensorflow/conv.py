@@ -11,7 +11,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from unidl.backend.attributes import Geometry, check_window, geometry, same_padding, sized, transpose_padding
+from unidl.backend.attributes import (
+    Geometry,
+    check_window,
+    geometry,
+    output_paddings,
+    same_padding,
+    sized,
+    transpose_padding,
+)
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any
@@ -192,7 +200,7 @@ def conv_transpose(
     x = _last(inputs, g)
     kernel = _dilated(tf.convert_to_tensor(kernel), g.dilation)
     window, steps = kernel.shape[:n].as_list(), g.strides
-    extra = output_padding if isinstance(output_padding, (tuple, list)) else (output_padding,) * n
+    extra = output_paddings(output_padding, n)
     crop = [transpose_padding(w, s, 1, g.padding, o) for w, s, o in zip(window, steps, extra, strict=True)]
     same = g.padding == "same" and output_padding is None and not _skips(window, g)
     dynamic = tf.shape(x)

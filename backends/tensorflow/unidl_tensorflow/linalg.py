@@ -42,6 +42,8 @@ def _flat_matmul(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def linear(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    if kernel.shape.rank != 2 or (bias is not None and bias.shape != kernel.shape[1:]):
+        raise ValueError("a matrix and a vector are expected")  # others would broadcast
     if not x.dtype.is_floating:
         product = matmul(x, kernel)
         return product if bias is None else product + bias

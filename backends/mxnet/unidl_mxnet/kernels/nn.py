@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from unidl import config
 from unidl_mxnet.kernels._common import FLOATS, axes_of, in_float32, noted, reduced, reshape_to
 from unidl_mxnet.kernels.elementwise import cast, maximum, where
 from unidl_mxnet.kernels.linalg import matmul
@@ -71,6 +72,8 @@ def _over_axis(F: Any, operator: str, x: Any, axis: Any) -> Any:
 
 def linear(F: Any, x: Any, kernel: Any, bias: Any = None) -> Any:
     shape = F.shape(x)
+    if len(F.shape(kernel)) != 2 or (bias is not None and F.shape(bias) != F.shape(kernel)[1:]):
+        raise ValueError("a matrix and a vector are expected")  # others would broadcast
     product = matmul(F, x, kernel)
     if bias is None:
         return product
@@ -79,15 +82,16 @@ def linear(F: Any, x: Any, kernel: Any, bias: Any = None) -> Any:
 
 
 def layer_normalization(
-    F: Any, x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float = 1e-3
+    F: Any, x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None
 ) -> Any:
     shape, dtype = F.shape(x), F.dtype(x)
     axes = axes_of(axis, len(shape))
+    small = repr(config.epsilon() if epsilon is None else epsilon)
     if len(axes) == 1 and gamma is not None and beta is not None and 0 not in shape and dtype != "float16":
-        return F._npx_layer_norm(x, gamma, beta, axis=axes[0], eps=repr(epsilon))
+        return F._npx_layer_norm(x, gamma, beta, axis=axes[0], eps=small)
     centred = F._npi_subtract(x, F._npi_mean(x, axis=axes, keepdims=True))
     variance = F._npi_mean(F._npi_square(centred), axis=axes, keepdims=True)
-    result = F._npi_multiply(centred, F.rsqrt(F._npi_add_scalar(variance, scalar=repr(epsilon))))
+    result = F._npi_multiply(centred, F.rsqrt(F._npi_add_scalar(variance, scalar=small)))
     wide = tuple(d if i in axes else 1 for i, d in enumerate(shape))
     if gamma is not None:
         result = F._npi_multiply(result, reshape_to(F, gamma, wide))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from unidl.backend.attributes import geometry, same_padding, sized, transpose_padding
+from unidl.backend.attributes import check_window, geometry, output_paddings, same_padding, sized, transpose_padding
 from unidl_mxnet.kernels._common import FLOATS, cast_to, in_float32, noted, reshape_to
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import getitem, pad
@@ -121,7 +121,7 @@ def conv_transpose(
     n, rank = len(window), len(F.shape(inputs))
     g = _geometry(F, inputs, 1, padding, dilation_rate, data_format)
     steps = sized(strides, n, "strides")
-    extra = output_padding if isinstance(output_padding, (tuple, list)) else (output_padding,) * n
+    extra = output_paddings(output_padding, n)
     cuts = [
         transpose_padding(w, s, d, g.padding, o) for w, s, d, o in zip(window, steps, g.dilation, extra, strict=True)
     ]

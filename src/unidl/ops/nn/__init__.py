@@ -6,5 +6,7 @@ from unidl.ops.nn.activations import *
 from unidl.ops.nn.attention import *
 from unidl.ops.nn.losses import *
 from unidl.ops.nn.normalization import *
+from unidl.ops.nn.patches import *
+from unidl.ops.nn.pooling import *
 from unidl.ops.nn.rnn import *
 from unidl.ops.nn.windows import *
