@@ -88,22 +88,6 @@ def take_along_axis(x: np.ndarray, indices: np.ndarray, axis: int | None = None)
     return np.take_along_axis(x, indices.astype("int64"), axis)
 
 
-def sort(x: np.ndarray, axis: int = -1) -> Any:
-    return np.sort(x, axis) if x.ndim else x
-
-
-def argsort(x: np.ndarray, axis: int = -1) -> Any:
-    return np.argsort(x, axis, kind="stable").astype("int32") if x.ndim else np.zeros((), "int32")
-
-
-def top_k(x: np.ndarray, k: int, sorted: bool = True) -> Any:
-    if k > x.shape[-1]:
-        raise ValueError(f"{k} elements asked for of {x.shape[-1]}")
-    # Sorting the reversed elements and reading from the end puts the first of equal elements first.
-    order = x.shape[-1] - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., ::-1][..., :k]
-    return np.take_along_axis(x, order, -1), order.astype("int32")
-
-
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "zeros": zeros,
     "ones": ones,
@@ -123,8 +107,5 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "getitem": getitem,
     "take": take,
     "take_along_axis": take_along_axis,
-    "sort": sort,
-    "argsort": argsort,
-    "top_k": top_k,
 }
 TABLE = kernels(_FUNCTIONS)

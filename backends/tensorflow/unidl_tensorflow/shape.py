@@ -135,36 +135,6 @@ def _aligned(x: Tensor, indices: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return x, tf.broadcast_to(indices, tf.concat([before, wanted[axis : axis + 1], after], 0))
 
 
-def _keys(x: Tensor) -> Tensor:
-    """Integers in the order of `x`; NaN last, and -0 equal to 0."""
-    if not x.dtype.is_floating:
-        return tf.cast(x, tf.int32) if x.dtype is tf.bool else tf.convert_to_tensor(x)
-    if x.dtype in (tf.float16, tf.bfloat16):
-        x = tf.cast(x, tf.float32)
-    kind = tf.int64 if x.dtype is tf.float64 else tf.int32
-    # IEEE numbers of one sign are ordered as their bits are; those of negative ones run backwards.
-    bits = tf.bitcast(tf.where(tf.equal(x, 0), tf.zeros((), x.dtype), x), kind)
-    ordered = tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, kind.max), bits)
-    return tf.where(tf.math.is_nan(x), kind.max, ordered)
-
-
-def argsort(x: Tensor, axis: int = -1) -> Tensor:
-    if x.shape.rank == 0:
-        return tf.zeros((), tf.int32)
-    return tf.argsort(_keys(x), axis, stable=True)
-
-
-def sort(x: Tensor, axis: int = -1) -> Tensor:
-    return tf.identity(x) if x.shape.rank == 0 else take_along_axis(x, argsort(x, axis), axis)
-
-
-def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
-    if x.dtype is tf.bool:
-        values, indices = tf.math.top_k(tf.cast(x, tf.int32), k, sorted)
-        return tf.cast(values, tf.bool), indices
-    return tuple(tf.math.top_k(x, k, sorted))
-
-
 TABLE: dict[str, Any] = {
     "reshape": reshape,
     "transpose": transpose,
@@ -179,7 +149,4 @@ TABLE: dict[str, Any] = {
     "getitem": getitem,
     "take": take,
     "take_along_axis": take_along_axis,
-    "sort": sort,
-    "argsort": argsort,
-    "top_k": top_k,
 }

@@ -165,22 +165,6 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
     return torch.take_along_dim(x, indices, axis)
 
 
-def sort(x: Tensor, axis: int = -1) -> Tensor:
-    return torch.sort(x, dim=axis, stable=True).values
-
-
-def argsort(x: Tensor, axis: int = -1) -> Tensor:
-    return torch.sort(x, dim=axis, stable=True).indices.to(torch.int32)
-
-
-def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
-    if k > x.shape[-1]:
-        raise ValueError(f"{k} elements asked for of {x.shape[-1]}")
-    # A stable sort, so that ties come in the order of their indices as on every backend.
-    ordered = torch.sort(x, dim=-1, descending=True, stable=True)
-    return ordered.values[..., :k], ordered.indices[..., :k].to(torch.int32)
-
-
 TABLE: dict[str, Any] = {
     "zeros": zeros,
     "ones": ones,
@@ -201,7 +185,4 @@ TABLE: dict[str, Any] = {
     "getitem": getitem,
     "take": take,
     "take_along_axis": take_along_axis,
-    "sort": sort,
-    "argsort": argsort,
-    "top_k": top_k,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unidl.testing.draw import ANY, NUMBER, Draw, add
+from unidl.testing.draw import ANY, NUMBER, Draw, Tolerance, add
 
 _ALL = ("float32", "float64", "float16", "int32", "int64", "uint8", "bool")
 
@@ -35,21 +35,41 @@ def _full_like(r: Draw) -> tuple[Any, ...]:
 
 def _arange(r: Draw) -> tuple[Any, ...]:
     if r.dtype == "int32":
-        stop, step = r.integer(-3, 7), r.choice(1, 2, -1)
+        stop, step = r.integer(-3, 7), r.choice(1, 2, -1, -2)
         return r.choice((stop,), (1, stop), (1, stop, step), (stop, 0, step), (0, 5, 1, "float32"), (1, 9, 2, "int64"))
-    return r.choice((4.0,), (0.25, 2.0, 0.5), (3.0, 0.0, -0.75), (0, 3, 0.5, "float64"), (1.0, 4.0, 1, "int32"))
+    return r.choice(
+        (4.0,), (0.25, 2.0, 0.5), (3.0, 0.0, -0.75), (0, 3, 0.5, "float64"), (1.0, 4.0, 1, "int32"), (0, 1, 0.1),
+        (1.0, 0.0), (2, -1.5, -0.3, "float16"),
+    )  # fmt: skip
 
 
-def _linspace(r: Draw) -> tuple[Any, ...]:
-    shape = r.shape(0, 2)
-    start, stop, num = r.array(shape), r.array(r.broadcasting(shape)), r.integer(1, 6)
-    if r.die(4) == 0:
-        return r.choice(0, -1.5), r.choice(1, 2.5), num
-    if r.smooth:
-        return start, stop, num
-    if r.flag():
-        return start, stop, num, r.flag(), True
-    return start, stop, num, r.flag(), False, r.choice(None, "float32"), r.integer(-1, len(shape))
+def _spaced(low: float, high: float, step: bool = False) -> Any:
+    def build(r: Draw) -> tuple[Any, ...]:
+        shape = r.shape(0, 2)
+        start, stop = r.array(shape, low=low, high=high), r.array(r.broadcasting(shape), low=low, high=high)
+        num = r.integer(1, 6)
+        if r.smooth:
+            return start, stop, num
+        rest = (r.flag(), True) if step and r.flag() else (r.flag(), False) if step else (r.flag(),)
+        end = (r.choice(None, "float32", "float64"), r.integer(-1, len(shape)))
+        return (start, stop, r.integer(0, 6), *rest, *end) if r.flag() else (start, stop, num)
+
+    return build
+
+
+def _logspace(r: Draw) -> tuple[Any, ...]:
+    start, stop, num, *rest = _spaced(0, 2)(r)
+    return (start, stop, num, rest[0], r.choice(10, 2, 2.5), *rest[1:]) if rest else (start, stop, num)
+
+
+def _like_empty(r: Draw) -> tuple[Any, ...]:
+    x = r.tensor()
+    return (x,) if r.flag() else (x, r.choice(*_ALL))
+
+
+def _grid(r: Draw) -> tuple[Any, ...]:
+    xs = [r.array(r.shape(0, 1)) for _ in range(r.integer(1, 4))]
+    return (xs,) if r.flag() else (xs, r.choice("xy", "ij"))
 
 
 def _eye(r: Draw) -> tuple[Any, ...]:
@@ -62,5 +82,14 @@ add("zeros_like ones_like", _like, ANY)
 add("full", _full, NUMBER, gradient="fill_value")
 add("full_like", _full_like, NUMBER)
 add("arange", _arange, ("int32", "float32"))
-add("linspace", _linspace, ("float32", "float64", "int32"), gradient="start stop")
+add("linspace", _spaced(-4, 4, True), ("float32", "float64", "int32", "float16"), gradient="start stop")
+add("logspace", _logspace, ("float32", "float64", "int32"), gradient="start stop", tolerance=Tolerance(4))
+add("geomspace", _spaced(0.5, 8), ("float32", "float64", "int32"), gradient="start stop", tolerance=Tolerance(4))
+add("empty", _filled, ANY)
+add("empty_like", _like_empty, ANY)
+add("identity", lambda r: (r.integer(0, 4), r.choice(None, *_ALL)), ("float32",))
+add("tri", _eye, ("float32",))
+add("meshgrid", _grid, (*ANY, "complex64"), gradient="x")
+add("bartlett blackman hamming hanning", lambda r: (r.integer(0, 8),), ("float32",))
+add("kaiser", lambda r: (r.integer(0, 8), r.choice(0, 2.5, 14.0)), ("float32",))
 add("eye", _eye, ("float32",))

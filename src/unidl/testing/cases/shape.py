@@ -151,16 +151,6 @@ def _one_hot(r: Draw) -> tuple[Any, ...]:
     return (x, r.integer(1, 5)) if r.flag() else (x, 4, r.integer(-x.ndim - 1, x.ndim), r.choice(None, "int32", "bool"))
 
 
-def _sort(r: Draw) -> tuple[Any, ...]:
-    x = r.tensor(1, 3, specials=(float("inf"), 1.0, 2.0))
-    return (x,) if r.flag() else (x, r.axis(x.ndim))
-
-
-def _top_k(r: Draw) -> tuple[Any, ...]:
-    x = r.array((*r.shape(0, 2), r.integer(1, 6)), distinct=True)
-    return x, r.integer(0 if not r.smooth else 1, x.shape[-1])
-
-
 def _triangle(r: Draw) -> tuple[Any, ...]:
     x = r.tensor(2, 4)
     return (x,) if r.flag() else (x, r.integer(-3, 3))
@@ -197,8 +187,5 @@ add("getitem", _getitem, _MOVED, gradient="x")
 add("take", _take, _MOVED, gradient="x")
 add("take_along_axis", _take_along_axis, _MOVED, gradient="x")
 add("one_hot", _one_hot, ("int32", "int64", "uint8"))
-add("sort", _sort, NUMBER, gradient="x")
-add("argsort", _sort, NUMBER)
-add("top_k", _top_k, NUMBER, gradient="x")
 add("tril triu", _triangle, ANY, gradient="x")
 add("axis_size", lambda r: (x := r.tensor(1, side=1), r.axis(x.ndim)), ("float32", "int32"))
