@@ -124,7 +124,7 @@ def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
     try:
         return implementation(*prepared)
     except Exception as error:
-        return _recover(op, implementation, tuple(prepared), error)
+        return _recover(op, implementation, tuple(prepared), error, values)
 
 
 def _has_symbol(op: Op, name: str, value: Any) -> bool:
@@ -364,9 +364,14 @@ def _named(op: Op, values: tuple[Any, ...], error: ValueError) -> ValueError:
     return better
 
 
-def _recover(op: Op, implementation: Any, values: tuple[Any, ...], error: Exception) -> Any:
-    """What to do after the engine's `error`: raise the op's own complaint, or compute in another dtype."""
-    better = _explain(op, values, error)
+def _recover(
+    op: Op, implementation: Any, values: tuple[Any, ...], error: Exception, given: tuple[Any, ...] | None = None
+) -> Any:
+    """What to do after the engine's `error`: raise the op's own complaint, or compute in another dtype.
+
+    Messages show the arguments as they were `given`, before they were promoted.
+    """
+    better = _explain(op, values, error, given or values)
     if better is not None:
         raise better from error
     if active.detours and not isinstance(error, UntraceableError):
@@ -378,7 +383,7 @@ def _recover(op: Op, implementation: Any, values: tuple[Any, ...], error: Except
     raise error
 
 
-def _explain(op: Op, values: tuple[Any, ...], error: Exception) -> Exception | None:
+def _explain(op: Op, values: tuple[Any, ...], error: Exception, given: tuple[Any, ...]) -> Exception | None:
     """What to raise instead of an engine's `error`: the op's own complaint, if it has one.
 
     The shape rule is run on the arguments' shapes; if it accepts them the engine's error stands.
@@ -389,10 +394,10 @@ def _explain(op: Op, values: tuple[Any, ...], error: Exception) -> Exception | N
         try:
             _check_attributes(op, values)  # recording does that first
         except OpError as complaint:
-            return _named(op, values, complaint)
-        return _named(op, values, error)
+            return _named(op, given, complaint)
+        return _named(op, given, error)
     complaint = _complaint(op, values)
-    return None if complaint is None else _named(op, values, complaint)
+    return None if complaint is None else _named(op, given, complaint)
 
 
 _PLAIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
