@@ -94,6 +94,9 @@ def sparse_categorical_crossentropy(
         target = tf.expand_dims(target, axis)
     if target.dtype not in (tf.int32, tf.int64):
         target = tf.cast(target, tf.int32)
+    if not from_logits and output.dtype.size == 2:  # 1 - epsilon is 1 there
+        wide = tf.cast(output, tf.float32)
+        return tf.cast(sparse_categorical_crossentropy(target, wide, from_logits, axis), output.dtype)
     if from_logits:
         if axis == rank - 1:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.squeeze(target, axis), output)

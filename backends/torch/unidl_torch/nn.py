@@ -276,10 +276,12 @@ def scaled_dot_product_attention(
             )
         if query.dtype is torch.float16 and query.device.type == "cpu":  # the kernel's float16 masks keep scores apart
             return scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, scale).half()
-        # Scores vanish beside a number so large: a target that sees nothing gets the mean of all values.
+        mask = mask.expand(query.shape[-2], key.shape[-2]) if mask.dim() < 2 else mask
+        # Scores vanish beside a number so large: a target that sees nothing gets the mean of all values, and
+        # no gradient, for which its query is 0.
+        query = torch.where(mask.any(-1, True), query, torch.zeros((), dtype=query.dtype, device=query.device))
         hidden = -6e4 if query.dtype is torch.float16 else -1e38
         mask = torch.zeros(mask.shape, dtype=query.dtype, device=query.device).masked_fill_(~mask, hidden)
-        mask = mask.expand(query.shape[-2], key.shape[-2]) if mask.dim() < 2 else mask
         return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
     return F.scaled_dot_product_attention(query, key, value, is_causal=is_causal, scale=scale)
 
@@ -293,10 +295,22 @@ def sparse_categorical_crossentropy(
     if from_logits:
         logs = torch.log_softmax(output, axis)
     else:
-        logs = torch.log(torch.clamp(output / output.sum(axis, True), 1e-7, 1 - 1e-7))
+        if output.dtype.itemsize == 2:  # 1 - epsilon is 1 there
+            return sparse_categorical_crossentropy(target, output.float(), from_logits, axis).to(output.dtype)
+        small = config.epsilon()
+        logs = torch.log(torch.clamp(output / output.sum(axis, True), small, 1.0 - small))
     return F.nll_loss(
         logs if axis == 1 or logs.dim() == 1 else logs.movedim(axis, 1), target.to(torch.int64), reduction="none"
     )
+
+
+def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Tensor:
+    if output.dtype.itemsize == 2:
+        return binary_crossentropy(target.float(), output.float(), from_logits).to(output.dtype)
+    if from_logits:
+        return F.binary_cross_entropy_with_logits(output, target, reduction="none")
+    p = torch.clamp(output, config.epsilon(), 1.0 - config.epsilon())
+    return torch.negative(target * torch.log(p) + (1.0 - target) * torch.log(1.0 - p))
 
 
 def random_dropout(x: Tensor, rate: float, generator: Any = None) -> Tensor:
@@ -329,5 +343,6 @@ TABLE: dict[str, Any] = {
     "layer_normalization": layer_normalization,
     "scaled_dot_product_attention": scaled_dot_product_attention,
     "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+    "binary_crossentropy": binary_crossentropy,
     "random_dropout": random_dropout,
 }

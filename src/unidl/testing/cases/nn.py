@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from unidl.testing.draw import FLOAT, Draw, Tolerance, add
 
 _SUM = Tolerance(8, True)
@@ -103,14 +101,24 @@ def _attention(r: Draw) -> tuple[Any, ...]:
     mask = None
     if r.flag():
         mask = r.numbers.random(r.broadcasting((batch, heads, targets, sources))) < 0.7
-        if causal:  # what both hide together is the engine's choice; here each target sees itself
-            mask = np.logical_or(mask, np.eye(targets, dtype=bool))
     query = r.array((batch, heads, targets, depth), low=-2, high=2)
     key = r.array((batch, heads, sources, depth), low=-2, high=2)
     value = r.array((batch, heads, sources, width))
     return query, key, value, mask, r.choice(None, 0.5), causal
 
 
+def _heads_second(r: Draw) -> tuple[Any, ...]:
+    batch, targets, sources, depth = r.integer(1, 2), r.integer(1, 4), r.integer(1, 4), r.integer(1, 4)
+    shared, each = r.choice((1, 1), (2, 1), (1, 3), (2, 2))
+    query = r.array((batch, targets, shared * each, depth), low=-2, high=2)
+    key, value = (r.array((batch, sources, shared, depth), low=-2, high=2) for _ in range(2))
+    scores = (batch, shared * each, targets, sources)
+    bias = r.array(r.broadcasting(scores)) if r.flag() else None
+    mask = r.numbers.random(r.broadcasting(scores)) < 0.6 if r.flag() else None
+    return query, key, value, bias, mask, r.choice(None, 0.5), r.flag(), None, r.choice(None, None, 2.0)
+
+
+add("dot_product_attention", _heads_second, refuses=True, gradient="query key value bias", tolerance=_SUM)
 add("scaled_dot_product_attention", _attention, FLOAT, refuses=True, gradient="query key value", tolerance=_SUM)
 
 
@@ -122,6 +130,9 @@ def _categorical(r: Draw) -> tuple[Any, ...]:
     logits = r.flag()
     output = r.array(shape) if logits else r.array(shape, low=0.1, high=0.9)
     axis = r.choice(-1, len(shape) - 1)
+    if not logits and not r.smooth and r.die(3) == 0:
+        output = (output > output.dtype.type(0.5)).astype(r.dtype)  # probabilities of 0 and 1 are moved away from them
+        output[..., :1] = 1
     return r.array(shape, low=0, high=1), output, logits, axis
 
 
@@ -136,10 +147,18 @@ def _sparse(r: Draw) -> tuple[Any, ...]:
 
 def _binary(r: Draw) -> tuple[Any, ...]:
     shape, logits = r.shape(), r.flag()
-    output = r.array(shape) if logits else r.array(shape, low=0.1, high=0.9)
+    output = r.array(shape, low=-30, high=30) if logits else r.array(shape, low=0.1, high=0.9)
+    if not logits and not r.smooth and r.die(3) == 0:
+        output = (output > output.dtype.type(0.5)).astype(r.dtype)
     return r.array(shape, low=0, high=1), output, logits
+
+
+def _signals(r: Draw) -> tuple[Any, ...]:
+    shape = r.shape(0, 3, 1)
+    return r.array(shape), r.array(shape), r.choice(1.0, 255.0, 10)
 
 
 add("categorical_crossentropy", _categorical, gradient="target output", tolerance=Tolerance(8, True))
 add("sparse_categorical_crossentropy", _sparse, gradient="output", tolerance=Tolerance(8, True))
 add("binary_crossentropy", _binary, gradient="target output", tolerance=Tolerance(8, True))
+add("psnr", _signals, (*FLOAT, "uint8"), gradient="x1 x2", tolerance=Tolerance(8))
