@@ -10,6 +10,8 @@ from unidl_numpy.kernel import kernels
 
 
 def _joined(x: Any) -> np.ndarray:
+    if x[0].shape != x[1].shape or x[0].dtype.kind == "c":
+        raise ValueError("two real arrays of one shape are expected")
     return x[0].astype("float64") + 1j * x[1].astype("float64")
 
 
@@ -30,6 +32,8 @@ def ifft2(x: Any) -> Any:
 
 
 def rfft(x: np.ndarray, fft_length: int | None = None) -> Any:
+    if x.dtype.kind == "c":
+        raise ValueError("a real array is expected")
     return _parts(np.fft.rfft(x.astype("float64"), fft_length), x.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Decompositions and solutions of linear systems: NumPy's, which takes no 16-bit floats (see `NumPyBackend.detours`)."""
+"""Decompositions and solutions of linear systems."""
 
 from __future__ import annotations
 

@@ -74,16 +74,22 @@ def slogdet(x: Tensor) -> Any:
     return tuple(torch.linalg.slogdet(x))
 
 
+def _columns(a: Tensor, b: Tensor) -> Tensor:
+    """The right-hand side as matrices, with as many dimensions as `a`."""
+    if not b.dim():
+        raise ValueError("no right-hand side")
+    b = b.unsqueeze(-1) if is_vector(a, b) else b
+    return b.reshape((1,) * (a.dim() - b.dim()) + b.shape)
+
+
 def solve(a: Tensor, b: Tensor) -> Tensor:
-    if is_vector(a, b):
-        return torch.linalg.solve(a, b.unsqueeze(-1)).squeeze(-1)
-    return torch.linalg.solve(a, b)
+    x = torch.linalg.solve(a, _columns(a, b))
+    return x.squeeze(-1) if is_vector(a, b) else x
 
 
 def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
-    if is_vector(a, b):
-        return torch.linalg.solve_triangular(a, b.unsqueeze(-1), upper=not lower).squeeze(-1)
-    return torch.linalg.solve_triangular(a, b, upper=not lower)
+    x = torch.linalg.solve_triangular(a, _columns(a, b), upper=not lower)
+    return x.squeeze(-1) if is_vector(a, b) else x
 
 
 def pinv(x: Tensor, rcond: Any = None) -> Tensor:

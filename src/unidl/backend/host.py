@@ -5,6 +5,7 @@ Each function takes arrays of float32, float64 or complex dtypes, with any leadi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -42,8 +43,6 @@ def eig(x: Array) -> tuple[Array, Array]:
 
 
 def lu_factor(x: Array) -> tuple[Array, Array]:
-    if x.dtype.itemsize < 4:
-        raise TypeError("16-bit floats are computed in float32, as by numpy.linalg")
     lu, count = x.copy(), min(x.shape[-2:])
     pivots = np.zeros((*x.shape[:-2], count), "int32")
     for i in range(count):
@@ -74,8 +73,14 @@ def is_vector(a: Any, b: Any) -> bool:
 
 def solve(a: Array, b: Array) -> Array:
     if is_vector(a, b):
-        return np.linalg.solve(a, b[..., None])[..., 0]
-    return np.linalg.solve(a, b)
+        return _solve(a, b[..., None])[..., 0]
+    return _solve(a, b)
+
+
+def _solve(a: Array, b: Array) -> Array:
+    # NumPy 1 takes matrices with one dimension less than `a` for vectors.
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return np.linalg.solve(a, np.broadcast_to(b, (*lead, *b.shape[-2:])))
 
 
 def solve_triangular(a: Array, b: Array, lower: bool = False) -> Array:
@@ -88,8 +93,20 @@ def pinv(x: Array, rcond: float) -> Array:
     return np.linalg.pinv(x, rcond)
 
 
+def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` that refuses 16-bit floats: they are computed in float32 (see `Backend.detours`)."""
+
+    @functools.wraps(function)
+    def call(x: Array, *values: Any, **named: Any) -> Any:
+        if x.dtype.itemsize < 4:
+            raise TypeError(f"no linear algebra in {x.dtype}")
+        return function(x, *values, **named)
+
+    return call
+
+
 #: The functions by the names of the ops; `pinv` needs its `rcond`.
 HOST: dict[str, Callable[..., Any]] = {
-    f.__name__: f
+    f.__name__: _wide(f)
     for f in (cholesky, qr, svd, eigh, eig, lu_factor, det, slogdet, solve, solve_triangular, pinv)
 }  # fmt: skip

@@ -71,7 +71,8 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
     square(x)
     dtype = dtype_of(x)
     wide = ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x
-    inverse = ops.solve_triangular(wide, ops.eye(ops.shape(x)[-1], dtype=dtype_of(wide)), not upper)
+    unit = ops.broadcast_to(ops.eye(ops.shape(x)[-1], dtype=dtype_of(wide)), ops.shape(x))
+    inverse = ops.solve_triangular(wide, unit, not upper)
     other = ops.swapaxes(inverse, -2, -1)
     if dtype in _REAL:
         other = ops.conjugate(other)

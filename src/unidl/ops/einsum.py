@@ -105,10 +105,10 @@ def contracted(subscripts: str, operands: Any) -> Any:
         for label, d, size in zip(term, operand.shape, ops.shape(operand), strict=True):
             if label not in known or (sizes[label] is None and d != 1) or d == sizes[label]:
                 known[label] = size
-    parts = [
-        _simplified(operand, term, sizes, {label for j, t in enumerate(terms) if j != i for label in t} | set(output))
-        for i, (operand, term) in enumerate(zip(operands, terms, strict=True))
-    ]
+    parts = [_simplified(operand, term, sizes) for operand, term in zip(operands, terms, strict=True)]
+    for i, (x, labels) in enumerate(parts):
+        others = set(output).union(*(others for j, (_, others) in enumerate(parts) if j != i))
+        parts[i] = _summed(x, labels, [a for a, label in enumerate(labels) if label not in others])
     while len(parts) > 1:
         first, second = min(combinations(range(len(parts)), 2), key=lambda p: _cost(parts, p, output, sizes))
         rest = [part for i, part in enumerate(parts) if i not in (first, second)]
@@ -120,23 +120,25 @@ def contracted(subscripts: str, operands: Any) -> Any:
     return result if len(labels) == len(output) else ops.broadcast_to(ops.reshape(result, shape), shape)
 
 
-def _simplified(x: Any, labels: list[Label], sizes: dict[Label, int | None], needed: set[Label]) -> tuple[Any, list]:
-    """An operand without repeated labels, without sizes of 1 that broadcast, and summed over what only it has."""
+def _simplified(x: Any, labels: list[Label], sizes: dict[Label, int | None]) -> tuple[Any, list[Label]]:
+    """An operand without repeated labels, and without sizes of 1 that broadcast."""
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             a = labels.index(label)
             x = _diagonal(x, a, b := labels.index(label, a + 1))
             labels = [*(c for i, c in enumerate(labels) if i not in (a, b)), label]
     ones = tuple(i for i, c in enumerate(labels) if x.shape[i] == 1 and sizes[c] != 1)
-    alone = tuple(i for i, c in enumerate(labels) if c not in needed and i not in ones)
-    if alone:
-        dtype = x.dtype
-        total = ops.sum(x, alone, True)
-        x = total if total.dtype == dtype else ops.cast(total, _name(x))
-    gone = ones + alone
-    if gone:
-        x = ops.squeeze(x, gone)
-    return x, [c for i, c in enumerate(labels) if i not in gone]
+    return (ops.squeeze(x, ones) if ones else x), [c for i, c in enumerate(labels) if i not in ones]
+
+
+def _summed(x: Any, labels: list[Label], axes: list[int]) -> tuple[Any, list[Label]]:
+    """An operand summed over `axes`, in its own dtype."""
+    if not axes:
+        return x, labels
+    dtype = _name(x)
+    if dtype in ("bool", "int8", "int16", "uint8", "uint16"):
+        x = ops.cast(x, "int32")
+    return ops.cast(ops.sum(x, tuple(axes)), dtype), [c for i, c in enumerate(labels) if i not in axes]
 
 
 def _name(x: Any) -> str:

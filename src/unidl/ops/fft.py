@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from unidl import ops
-from unidl.ops._declare import Tensor, Tensors, composite, need_rank, require, same_dim
+from unidl.ops._declare import Tensor, Tensors, composite, need_dtype, need_rank, require, same_dim
 
 Pair = tuple[Any, Any]
 
@@ -22,6 +22,8 @@ def _pair(x: Any, rank: int) -> Pair:
     """The real and imaginary part, checked."""
     require(len(x) == 2, f"`x` holds {len(x)} tensors; the real and the imaginary part are expected.")
     real, imag = x
+    dtype = _dtype(real)
+    require(not dtype.startswith("complex"), f"`x` holds {dtype}; real and imaginary part are expected as two tensors.")
     need_rank(real, "x[0]", rank)
     require(len(real.shape) == len(imag.shape), f"the parts of `x` differ: {list(real.shape)}, {list(imag.shape)}.")
     for i, (a, b) in enumerate(zip(real.shape, imag.shape, strict=True)):
@@ -37,10 +39,9 @@ def _dtype(x: Any) -> str:
 
 
 def _real(x: Any) -> Any:
-    """`x` if its dtype is real; float16 and bfloat16 in float32, in which transforms are computed."""
-    dtype = _dtype(x)
-    require(not dtype.startswith("complex"), f"`x` is {dtype}; real and imaginary part are expected as two tensors.")
-    return ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x
+    """`x`; float16 and bfloat16 in float32, in which transforms are computed."""
+    need_dtype(x, "x", "real")
+    return ops.cast(x, "float32") if _dtype(x) in ("float16", "bfloat16") else x
 
 
 def _length(value: Any, what: str) -> int:
@@ -295,7 +296,7 @@ def _sizes(sequence_length: Any, sequence_stride: Any, fft_length: Any) -> tuple
 
 @composite(promote="x", floating=True, name="stft")
 def _stft(
-    x: Tensor, sequence_length: int, sequence_stride: int, fft_length: int, window: Any, center: bool
+    x: Tensor, sequence_length: int, sequence_stride: int, fft_length: int | None, window: Any, center: bool
 ) -> tuple[Tensor, Tensor]:
     """Fourier transform of windows over a sequence: what `ops.stft` calls."""
     length, stride, size = _sizes(sequence_length, sequence_stride, fft_length)

@@ -210,9 +210,9 @@ def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int =
 
 @composite(promote="x y", floating=True)
 def cdist(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances (..., m, n) of the vectors of `x` (..., m, d) and `y` (..., n, d); other dimensions broadcast.
+    """Euclidean distances (..., m, n) of the vectors of `x` (..., m, d) and `y` (..., n, d).
 
-    The gradient of a distance of 0 is 0.
+    Other dimensions broadcast. The gradient of a distance of 0 is 0.
 
     Example:
         >>> from unidl import ops

@@ -23,7 +23,3 @@ def matmul(F: Any, x1: Any, x2: Any) -> Any:
         batch = broadcast(a[:-2], b[:-2])
         x1, x2 = (F._npi_broadcast_to(x, shape=(*batch, *s[-2:])) for x, s in ((x1, a), (x2, b)))
     return F._npi_matmul(x1, x2)
-
-
-def einsum(F: Any, subscripts: str, operands: Any) -> Any:
-    return F._npi_einsum(*operands, num_args=len(operands), subscripts=subscripts.replace(" ", ""), optimize=0)
