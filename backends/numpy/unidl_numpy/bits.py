@@ -9,12 +9,19 @@ import numpy as np
 from unidl_numpy.kernel import kernels
 
 
+def _no_bools(x: np.ndarray) -> None:
+    if x.dtype == bool:
+        raise TypeError("a bool has no bits to move")
+
+
 def left_shift(x: np.ndarray, y: np.ndarray) -> Any:
+    _no_bools(x)
     far = (y < 0) | (y >= 8 * x.itemsize)  # the machine's own shift is undefined there
     return np.where(far, np.zeros((), x.dtype), np.left_shift(x, np.where(far, 0, y).astype(y.dtype)))
 
 
 def right_shift(x: np.ndarray, y: np.ndarray) -> Any:
+    _no_bools(x)
     last = 8 * x.itemsize - 1
     far = (y < 0) | (y > last)
     shifted = np.right_shift(x, np.where(far, last, y).astype(y.dtype))

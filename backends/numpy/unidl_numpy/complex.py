@@ -23,6 +23,6 @@ TABLE: dict[str, Any] = kernels(
         "view_as_real": view_as_real,
         "real": lambda x: np.array(x.real),
         "imag": lambda x: np.array(x.imag) if x.dtype.kind == "c" else np.zeros_like(x),
-        "conjugate": np.conjugate,
+        "conjugate": lambda x: np.conjugate(x) if x.dtype.kind == "c" else x.copy(),
     }
 )

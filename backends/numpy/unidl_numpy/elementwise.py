@@ -22,10 +22,12 @@ def rsqrt(x: np.ndarray) -> Any:
 
 
 def erf(x: np.ndarray) -> Any:
+    _no_complex(x)
     return np.asarray(_erf(x.astype("float64"))).astype(x.dtype)
 
 
 def erfc(x: np.ndarray) -> Any:
+    _no_complex(x)
     return np.asarray(_erfc(x.astype("float64"))).astype(x.dtype)
 
 
@@ -47,10 +49,12 @@ _erfinv = np.frompyfunc(_erfinv_of, 1, 1)
 
 
 def erfinv(x: np.ndarray) -> Any:
+    _no_complex(x)
     return np.asarray(_erfinv(x.astype("float64"))).astype(x.dtype)
 
 
 def i0(x: np.ndarray) -> Any:
+    _no_complex(x)
     wide = x.astype("float64")
     return np.where(np.isinf(wide), np.inf, np.i0(wide)).astype(x.dtype)  # NumPy makes NaN of infinities
 
@@ -59,9 +63,9 @@ def power(x1: np.ndarray, x2: np.ndarray) -> Any:
     if x1.dtype.kind != "i":
         return np.power(x1, x2)
     # NumPy refuses negative powers of integers.
-    result, one = np.power(x1, np.maximum(x2, 0)), np.ones((), x1.dtype)
-    parts = np.where(x1 == 1, one, np.where(x1 == -1, np.where(x2 % 2 == 0, one, -one), 0 * one))
-    return np.where(x2 < 0, parts, result)
+    result = np.power(x1, np.maximum(x2, 0))
+    parts = np.where(x1 == 1, 1, np.where(x1 == -1, np.where(x2 % 2 == 0, 1, -1), 0))
+    return np.where(x2 < 0, parts, result).astype(x1.dtype)
 
 
 def floor_divide(x1: np.ndarray, x2: np.ndarray) -> Any:
@@ -73,6 +77,7 @@ def floor_divide(x1: np.ndarray, x2: np.ndarray) -> Any:
 
 
 def ldexp(x1: np.ndarray, x2: np.ndarray) -> Any:
+    _no_complex(x1)
     wide = "float64" if x1.dtype == "float64" else "float32"
     return np.ldexp(x1.astype(wide), np.clip(x2, *_exponents(x2.dtype)).astype("int32")).astype(x1.dtype)
 

@@ -111,7 +111,8 @@ def bitwise_right_shift(x: Tensor, y: Tensor) -> Tensor:
         return ops.where(far, 0, ops.floor_divide(x, factor))
     # Two to the power of the last place is negative: that far only the sign is left as well.
     far = ops.logical_or(far, ops.less(factor, 0))
-    return ops.where(far, ops.where(ops.less(x, 0), -1, 0), ops.floor_divide(x, ops.where(far, 1, factor)))
+    sign = ops.negative(ops.cast(ops.less(x, 0), dtype_of(x)))
+    return ops.where(far, sign, ops.floor_divide(x, ops.where(far, 1, factor)))
 
 
 bitwise_not = bitwise_invert

@@ -200,6 +200,7 @@ def softmax(x: Tensor, axis: Any = -1) -> Tensor:
         [[0.5 0.5]
          [1.  0. ]]
     """
+    need_dtype(x, "x", "floating")
     axes_tuple(axis, len(x.shape))
     weights = ops.exp(ops.subtract(x, ops.stop_gradient(ops.max(x, axis, True, -math.inf))))
     return ops.divide(weights, ops.sum(weights, axis, True))
@@ -214,6 +215,7 @@ def log_softmax(x: Tensor, axis: Any = -1) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.log_softmax([1000.0, 0.0])))
         [    0. -1000.]
     """
+    need_dtype(x, "x", "floating")
     axes_tuple(axis, len(x.shape))
     return ops.subtract(x, ops.logsumexp(x, axis, True))
 
