@@ -7,13 +7,14 @@ PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet
 SETUP := .venv/.stamp
 
-.PHONY: help setup demo test lint format bench wheels clean
+.PHONY: help setup demo test lint format bench support wheels clean
 
 help:
 	@echo "make demo [BACKEND=torch|tensorflow|mxnet]   train on handwritten digits, draw the curves"
 	@echo "make test [BACKENDS='torch numpy']           lint, type check, the suite once per backend"
 	@echo "make lint | format                           ruff and mypy | let ruff rewrite"
 	@echo "make bench [BACKEND=...]                     side by side with native loops"
+	@echo "make support                                 write docs/support.md from the conformance kit"
 	@echo "make wheels                                  build the five wheels into dist/, prove them in fresh environments"
 
 setup: $(SETUP)
@@ -40,6 +41,9 @@ format: $(SETUP)
 
 bench: $(SETUP)
 	$(PYTHON) benchmarks/run.py --backend $(BACKEND)
+
+support: $(SETUP)
+	$(PYTHON) scripts/support_matrix.py
 
 wheels: $(SETUP)
 	$(PYTHON) scripts/check_wheels.py --keep dist

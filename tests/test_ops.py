@@ -6,7 +6,9 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 from unidl.graph.trace import trace
 from unidl.ops._declare import TABLE
 from unidl.testing import assert_close
+from unidl.testing.cases import CASES
 
 
 def tensor(value: Any, dtype: str = "float32") -> Any:
@@ -279,3 +282,12 @@ def test_what_needs_a_known_size_says_so() -> None:
         ops.unstack(SymbolicTensor((None, 2)))
     with pytest.raises(OpError, match="unknown"):
         ops.squeeze(SymbolicTensor((None, 1)))
+
+
+@pytest.mark.once
+def test_the_support_page_knows_every_op() -> None:
+    """`make support` was run after the last op was added or removed."""
+    page = (Path(__file__).parent.parent / "docs" / "support.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    tried = {n for n, op in TABLE.items() if op.tensor_parameters and n in CASES and CASES[n].check is None}
+    assert listed == tried, f"make support: missing {sorted(tried - listed)}, gone {sorted(listed - tried)}"
