@@ -37,11 +37,18 @@ def mean(x: np.ndarray, axis: Any = None, keepdims: bool = False) -> Any:
     return (total * total.size / x.size).astype(x.dtype) if x.size else np.full(total.shape, np.nan, x.dtype)
 
 
+def ordered(x: np.ndarray) -> np.ndarray:
+    """`x`, unless it is complex: such numbers have no order."""
+    if x.dtype.kind == "c":
+        raise TypeError(f"{x.dtype} has no order")
+    return x
+
+
 def _extreme(function: Any) -> Callable[..., Any]:
     def call(x: np.ndarray, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
         if initial is None:
-            return function(x, _axes(axis), keepdims=keepdims)
-        return function(x, _axes(axis), keepdims=keepdims, initial=x.dtype.type(initial))
+            return function(ordered(x), _axes(axis), keepdims=keepdims)
+        return function(ordered(x), _axes(axis), keepdims=keepdims, initial=x.dtype.type(initial))
 
     return call
 
@@ -55,13 +62,17 @@ def _logical(function: Any) -> Callable[..., Any]:
 
 def _argument(function: Any) -> Callable[..., Any]:
     def call(x: np.ndarray, axis: int | None = None, keepdims: bool = False) -> Any:
-        return function(x, axis, keepdims=keepdims).astype("int32")
+        if axis is not None and not x.ndim:
+            raise ValueError("no dimensions")
+        return function(ordered(x), axis, keepdims=keepdims).astype("int32")
 
     return call
 
 
 def _running(function: Any) -> Callable[..., Any]:
     def call(x: np.ndarray, axis: int | None = None, dtype: str | None = None) -> Any:
+        if axis is not None and not x.ndim:
+            raise ValueError("no dimensions")
         x = x.astype(DTYPES[dtype or ("int32" if x.dtype == bool else NAMES[x.dtype])], copy=False)
         return function(x, axis, wide_sum(x)).astype(x.dtype)
 

@@ -34,7 +34,7 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
 
 
 def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") -> Tensor:
-    if sorted_sequence.dim() != 1 or side not in ("left", "right"):
+    if values.is_complex() or sorted_sequence.dim() != 1 or side not in ("left", "right"):
         raise ValueError(f"a sequence of {sorted_sequence.dim()} dimensions, side {side!r}")
     dtype = _SORTABLE.get(values.dtype, torch.uint8 if values.dtype is torch.bool else values.dtype)
     sequence, wanted = sorted_sequence.to(dtype).contiguous(), values.to(dtype).contiguous()

@@ -188,6 +188,7 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
         [1 1 2 3]
     """
     need_rank(bins, "bins", 1, 1)
+    need_dtype(bins, "bins", "real")
     return ops.searchsorted(bins, x, "right")
 
 

@@ -241,7 +241,7 @@ def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 # -- counting --------------------------------------------------------------------------------------
 
 
-@primitive
+@primitive(checked=True)
 def occurrences(x: Tensor, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, 2, … stands in `x` (integers, one dimension), as int32.
 

@@ -47,8 +47,9 @@ def compare(actual: list[Any], specs: list[TensorSpec], expected: list[np.ndarra
         assert active.dtype(tensor) == spec.dtype == got.dtype.name, (
             f"output {i} is {active.dtype(tensor)}, not {spec.dtype}"
         )
-        assert tuple(got.shape) == spec.shape, f"output {i} has shape {got.shape}, recorded was {spec.shape}"
-        assert value.dtype.name == spec.dtype and value.shape == spec.shape, f"the oracle gives {describe(value)}"
+        # Where the size depends on values it is unknown in the recording.
+        assert fits(spec, tuple(got.shape)), f"output {i} has shape {got.shape}, recorded was {spec.shape}"
+        assert value.dtype.name == spec.dtype and value.shape == got.shape, f"the oracle gives {describe(value)}"
         close(got, value, tolerance, f"output {i}")
 
 

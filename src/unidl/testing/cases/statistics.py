@@ -45,9 +45,8 @@ def _middle(skip: bool) -> Any:
 
 
 def counted(r: Draw, shape: tuple[int, ...], high: int = 5) -> np.ndarray:
-    """Small integers, some of them negative."""
-    dtype = r.dtype if "int" in r.dtype else "int32"
-    return r.array(shape, dtype, -2, high)
+    """Small integers; in dtypes that are not cast to unsigned ones, some are negative."""
+    return r.array(shape, r.dtype if "int" in r.dtype else "int32", 0 if r.dtype == "int32" else -2, high)
 
 
 def _bincount(r: Draw) -> tuple[Any, ...]:
