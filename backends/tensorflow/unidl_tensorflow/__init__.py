@@ -14,6 +14,7 @@ from unidl_tensorflow import (
     complex,
     conv,
     creation,
+    decompositions,
     elementwise,
     fft,
     linalg,
@@ -56,6 +57,7 @@ class TensorFlowBackend(Backend):
     def __init__(self) -> None:
         self.table = {
             **elementwise.TABLE, **reduce.TABLE, **creation.TABLE, **shape.TABLE, **linalg.TABLE, **nn.TABLE,
+            **decompositions.TABLE,
             **conv.TABLE, **rnn.TABLE, **random.TABLE,
             **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **fft.TABLE,
         }  # fmt: skip

@@ -54,11 +54,13 @@ def linear(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def einsum(subscripts: str, operands: Any) -> Tensor:
-    subscripts = subscripts.replace(" ", "")
+    from unidl.ops.einsum import contracted, is_plain
+
+    shapes = tuple(tuple(o.shape) for o in operands)
     dtype = operands[0].dtype
-    if dtype in WIDER:
-        return tf.cast(tf.einsum(subscripts, *(tf.cast(o, WIDER[dtype]) for o in operands)), dtype)
-    return tf.einsum(subscripts, *operands)
+    if not (dtype.is_floating or dtype.is_complex) or not is_plain(subscripts, shapes):
+        return contracted(subscripts, operands)
+    return tf.einsum(subscripts.replace(" ", ""), *operands)
 
 
 TABLE: dict[str, Any] = {"matmul": matmul, "linear": linear, "einsum": einsum}
