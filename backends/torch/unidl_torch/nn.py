@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unidl import config
 from unidl.backend.attributes import geometry, output_paddings, same_padding, sized, transpose_padding
+from unidl_torch.reduce import logsumexp
 
 _CONV = (F.conv1d, F.conv2d, F.conv3d)
 _CONV_TRANSPOSE = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
@@ -195,6 +196,16 @@ def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | N
     return _channels_last(out) if last else out
 
 
+def relu6(x: Tensor) -> Tensor:
+    from unidl import ops
+
+    return F.relu6(x) if x.dtype.is_floating_point else ops.relu6.op.rule(x)
+
+
+def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    return F.elu(x, alpha)
+
+
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     return F.leaky_relu(x, negative_slope)
 
@@ -209,15 +220,17 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def softmax(x: Tensor, axis: Any = -1) -> Tensor:
-    if isinstance(axis, (tuple, list)):
-        return torch.exp(x - torch.logsumexp(x, tuple(axis), True))
-    return torch.softmax(x, axis)
+    if type(axis) is int and x.dim() and not x.is_complex():
+        return torch.softmax(x, axis)
+    return torch.exp(log_softmax(x, axis))
 
 
 def log_softmax(x: Tensor, axis: Any = -1) -> Tensor:
-    if isinstance(axis, (tuple, list)):
-        return x - torch.logsumexp(x, tuple(axis), True)
-    return torch.log_softmax(x, axis)
+    if x.is_complex() or (not x.dim() and axis is not None):
+        raise ValueError("neither complex numbers nor an axis of no dimensions")  # PyTorch takes some
+    if type(axis) is int:
+        return torch.log_softmax(x, axis)
+    return torch.sub(x, logsumexp(x, axis, True))
 
 
 def batch_normalization_training(
@@ -330,7 +343,11 @@ TABLE: dict[str, Any] = {
     "adaptive_average_pool": adaptive_average_pool,
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
+    "relu6": relu6,
     "leaky_relu": leaky_relu,
+    "elu": elu,
+    "selu": F.selu,
+    "glu": F.glu,
     "silu": F.silu,
     "gelu": gelu,
     "softplus": softplus,

@@ -12,18 +12,17 @@ from typing import Any
 from unidl import ops
 from unidl.dtypes import FLOATS
 from unidl.ops._bind import dtype_of
-from unidl.ops._declare import Tensor, TensorSpec, composite, like, need_dtype, pair, primitive
+from unidl.ops._declare import Tensor, composite, like, need_dtype, pair, primitive
 
 _PARTS = {"complex64": "float32", "complex128": "float64"}
 
 
-def _checked_pair(x1: Any, x2: Any, *kinds: str) -> TensorSpec:
-    """`pair` of operands whose dtype must be of all `kinds`."""
+def need_operands(x1: Any, x2: Any, *kinds: str) -> None:
+    """Raise OpError unless the operands are of all these `kinds` of dtypes; see `need_dtype`."""
     for kind in kinds:
         for x, what in ((x1, "x1"), (x2, "x2")):
             if hasattr(x, "dtype"):  # a Python number has the dtype of the other one
                 need_dtype(x, what, kind)
-    return pair(x1, x2)
 
 
 @primitive
@@ -111,7 +110,8 @@ def subtract(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.subtract([3.0, 4.0], 1.0)))
         [2. 3.]
     """
-    return _checked_pair(x1, x2, "numeric")
+    need_operands(x1, x2, "numeric")
+    return pair(x1, x2)
 
 
 @primitive(promote="x1 x2", scalars=True)
@@ -160,7 +160,8 @@ def floor_divide(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.floor_divide([7, -7, 7], [2, 2, 0])))
         [ 3 -4  0]
     """
-    return _checked_pair(x1, x2, "numeric", "real")
+    need_operands(x1, x2, "numeric", "real")
+    return pair(x1, x2)
 
 
 @primitive(promote="x1 x2", scalars=True)
@@ -172,7 +173,8 @@ def mod(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.mod([7, -7, 7], [3, 3, 0])))
         [1 2 0]
     """
-    return _checked_pair(x1, x2, "numeric", "real")
+    need_operands(x1, x2, "numeric", "real")
+    return pair(x1, x2)
 
 
 @composite(promote="x1 x2")
@@ -184,7 +186,7 @@ def fmod(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.fmod([7, -7, 7], [3, 3, 0])))
         [ 1 -1  0]
     """
-    _checked_pair(x1, x2, "numeric", "real")
+    need_operands(x1, x2, "numeric", "real")
     if dtype_of(x1) in FLOATS:
         # Of positive numbers both remainders are the same, and nothing is rounded.
         size = ops.mod(ops.absolute(x1), ops.absolute(x2))
@@ -203,7 +205,8 @@ def gcd(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.gcd([12, -9, 0], [18, 6, 5])))
         [6 3 5]
     """
-    return _checked_pair(x1, x2, "integer")
+    need_operands(x1, x2, "integer")
+    return pair(x1, x2)
 
 
 @composite(promote="x1 x2")
@@ -215,7 +218,7 @@ def lcm(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.lcm([4, -3, 0], [6, 5, 7])))
         [12 15  0]
     """
-    _checked_pair(x1, x2, "integer")
+    need_operands(x1, x2, "integer")
     return ops.absolute(ops.multiply(ops.floor_divide(x1, ops.gcd(x1, x2)), x2))
 
 

@@ -6,13 +6,12 @@ from typing import Any
 
 from unidl import ops
 from unidl.ops._bind import dtype_of
-from unidl.ops._declare import Tensor, TensorSpec, composite, need_dtype, pair, primitive
+from unidl.ops._declare import Tensor, composite, need_dtype, pair, primitive
 
 
-def _integral(x: Any, y: Any, kind: str = "integral") -> TensorSpec:
-    for operand, what in ((x, "x"), (y, "y")):
-        need_dtype(operand, what, kind)
-    return pair(x, y)
+def _need(x: Any, y: Any, kind: str) -> None:
+    need_dtype(x, "x", kind)
+    need_dtype(y, "y", kind)
 
 
 @primitive(promote="x y")
@@ -24,7 +23,8 @@ def bitwise_and(x: Tensor, y: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.bitwise_and([12, -1], [10, 7])))
         [8 7]
     """
-    return _integral(x, y)
+    _need(x, y, "integral")
+    return pair(x, y)
 
 
 @composite(promote="x y")
@@ -36,7 +36,7 @@ def bitwise_or(x: Tensor, y: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.bitwise_or([12, 8], [10, 7])))
         [14 15]
     """
-    _integral(x, y)
+    _need(x, y, "integral")
     if dtype_of(x) == "bool":
         return ops.logical_or(x, y)
     return ops.add(ops.subtract(x, ops.bitwise_and(x, y)), y)
@@ -51,7 +51,7 @@ def bitwise_xor(x: Tensor, y: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.bitwise_xor([12, 8], [10, 7])))
         [ 6 15]
     """
-    _integral(x, y)
+    _need(x, y, "integral")
     if dtype_of(x) == "bool":
         return ops.logical_xor(x, y)
     both = ops.bitwise_and(x, y)
@@ -89,7 +89,7 @@ def bitwise_left_shift(x: Tensor, y: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.bitwise_left_shift([1, 5, 1], [4, 1, 32])))
         [16 10  0]
     """
-    _integral(x, y, "integer")
+    _need(x, y, "integer")
     far, factor = _shifted(x, y)
     return ops.where(far, 0, ops.multiply(x, factor))
 
@@ -105,7 +105,7 @@ def bitwise_right_shift(x: Tensor, y: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.bitwise_right_shift([16, -5, -5], [4, 1, 32])))
         [ 1 -3 -1]
     """
-    _integral(x, y, "integer")
+    _need(x, y, "integer")
     far, factor = _shifted(x, y)
     if dtype_of(x)[0] == "u":
         return ops.where(far, 0, ops.floor_divide(x, factor))

@@ -9,14 +9,7 @@ from unidl import ops
 from unidl.dtypes import COMPLEX, FLOATS, result_dtype
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import Tensor, TensorSpec, broadcast, composite, like, need_dtype, pair, primitive, require
-
-
-def _ordered(x1: Any, x2: Any) -> TensorSpec:
-    """The spec of a comparison by size, which complex numbers do not have."""
-    for x, what in ((x1, "x1"), (x2, "x2")):
-        if hasattr(x, "dtype"):
-            need_dtype(x, what, "real")
-    return pair(x1, x2, "bool")
+from unidl.ops.arithmetic import need_operands
 
 
 @primitive(promote="x1 x2", scalars=True)
@@ -52,7 +45,8 @@ def less(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.less([1, 2, 3], 2)))
         [ True False False]
     """
-    return _ordered(x1, x2)
+    need_operands(x1, x2, "real")
+    return pair(x1, x2, "bool")
 
 
 @primitive(promote="x1 x2", scalars=True)
@@ -64,7 +58,8 @@ def less_equal(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.less_equal([1, 2, 3], 2)))
         [ True  True False]
     """
-    return _ordered(x1, x2)
+    need_operands(x1, x2, "real")
+    return pair(x1, x2, "bool")
 
 
 @primitive(promote="x1 x2", scalars=True)
@@ -76,7 +71,8 @@ def greater(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.greater([1, 2, 3], 2)))
         [False False  True]
     """
-    return _ordered(x1, x2)
+    need_operands(x1, x2, "real")
+    return pair(x1, x2, "bool")
 
 
 @primitive(promote="x1 x2", scalars=True)
@@ -88,7 +84,8 @@ def greater_equal(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.greater_equal([1, 2, 3], 2)))
         [False  True  True]
     """
-    return _ordered(x1, x2)
+    need_operands(x1, x2, "real")
+    return pair(x1, x2, "bool")
 
 
 @primitive

@@ -9,6 +9,7 @@ from unidl import ops
 from unidl.dtypes import FLOATS
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import Tensor, composite, like, need_dtype, pair, primitive
+from unidl.ops.arithmetic import need_operands
 
 
 @primitive(floating=True)
@@ -97,8 +98,7 @@ def log1p(x: Tensor) -> Tensor:
 
 def _log_of_sum(x1: Any, x2: Any, base: float) -> Any:
     """``log(base**x1 + base**x2)`` to that base."""
-    for x, what in ((x1, "x1"), (x2, "x2")):
-        need_dtype(x, what, "floating")
+    need_operands(x1, x2, "floating")
     scale = math.log(base)
     same = ops.equal(x1, x2)  # infinities too, whose difference is NaN
     apart = ops.where(same, 0, ops.subtract(x1, x2))
@@ -194,9 +194,7 @@ def power(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.power([2.0, 9.0], [3.0, 0.5])))
         [8. 3.]
     """
-    for x, what in ((x1, "x1"), (x2, "x2")):
-        if hasattr(x, "dtype"):
-            need_dtype(x, what, "numeric")
+    need_operands(x1, x2, "numeric")
     return pair(x1, x2)
 
 
@@ -209,8 +207,7 @@ def hypot(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.hypot([3.0, 0.0], [4.0, -2.0])))
         [5. 2.]
     """
-    for x, what in ((x1, "x1"), (x2, "x2")):
-        need_dtype(x, what, "floating")
+    need_operands(x1, x2, "floating")
     scale = ops.stop_gradient(ops.maximum(ops.absolute(x1), ops.absolute(x2)))
     scale = ops.where(ops.logical_and(ops.isfinite(scale), ops.greater(scale, 0)), scale, 1)
     squares = ops.add(ops.square(ops.divide(x1, scale)), ops.square(ops.divide(x2, scale)))

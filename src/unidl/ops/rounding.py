@@ -8,7 +8,8 @@ from typing import Any
 from unidl import ops
 from unidl.dtypes import COMPLEX, FLOATS, INTEGERS, dtype_name
 from unidl.ops._bind import dtype_of
-from unidl.ops._declare import Tensor, TensorSpec, composite, like, need_dtype, pair, primitive
+from unidl.ops._declare import Tensor, composite, like, need_dtype, pair, primitive
+from unidl.ops.arithmetic import need_operands
 
 #: The largest finite number of each float dtype.
 _LARGEST = {
@@ -25,13 +26,6 @@ def _limits(dtype: str) -> tuple[int, int]:
         return 0, 1
     bits = int(dtype.lstrip("uint"))
     return (0, 2**bits - 1) if dtype[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-
-
-def _real_pair(x1: Any, x2: Any) -> TensorSpec:
-    for x, what in ((x1, "x1"), (x2, "x2")):
-        if hasattr(x, "dtype"):
-            need_dtype(x, what, "real")
-    return pair(x1, x2)
 
 
 @primitive
@@ -165,7 +159,8 @@ def maximum(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.maximum([1.0, 5.0], 3.0)))
         [3. 5.]
     """
-    return _real_pair(x1, x2)
+    need_operands(x1, x2, "real")
+    return pair(x1, x2)
 
 
 @primitive(promote="x1 x2", scalars=True)
@@ -177,7 +172,8 @@ def minimum(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.minimum([1.0, 5.0], 3.0)))
         [1. 3.]
     """
-    return _real_pair(x1, x2)
+    need_operands(x1, x2, "real")
+    return pair(x1, x2)
 
 
 @composite(promote="x1 x2")
@@ -189,7 +185,7 @@ def fmax(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.fmax([1.0, float("nan")], [2.0, 3.0])))
         [2. 3.]
     """
-    _real_pair(x1, x2)
+    need_operands(x1, x2, "real")
     return ops.where(ops.isnan(x1), x2, ops.where(ops.isnan(x2), x1, ops.maximum(x1, x2)))
 
 
@@ -202,7 +198,7 @@ def fmin(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.fmin([1.0, float("nan")], [2.0, 3.0])))
         [1. 3.]
     """
-    _real_pair(x1, x2)
+    need_operands(x1, x2, "real")
     return ops.where(ops.isnan(x1), x2, ops.where(ops.isnan(x2), x1, ops.minimum(x1, x2)))
 
 
@@ -271,7 +267,7 @@ def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.heaviside([-2.0, 0.0, 3.0], 0.5)))
         [0.  0.5 1. ]
     """
-    _real_pair(x1, x2)
+    need_operands(x1, x2, "real")
     step = ops.cast(ops.greater(x1, 0), dtype_of(x1))
     return ops.where(ops.isnan(x1), x1, ops.where(ops.equal(x1, 0), x2, step))
 
@@ -285,7 +281,8 @@ def nextafter(x1: Tensor, x2: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.nextafter(1.0, 2.0) - 1.0) * 2.0**23)
         1.0
     """
-    return _real_pair(x1, x2)
+    need_operands(x1, x2, "real")
+    return pair(x1, x2)
 
 
 __all__ = [

@@ -74,7 +74,7 @@ def _cast(r: Draw) -> tuple[Any, ...]:
 def _saturate(r: Draw) -> tuple[Any, ...]:
     target = r.choice("float32", "float16", "int32", "int8", "uint8", "bool")
     if r.smooth:
-        return r.tensor(), "float32"
+        return r.tensor(), "float64"
     wide = np.iinfo(r.dtype).max if "int" in r.dtype else 6e4 if r.dtype == "float16" else 1e9
     x = r.array(r.shape(), None, -wide, wide, SPECIALS)
     if r.flag():
