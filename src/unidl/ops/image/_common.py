@@ -70,9 +70,14 @@ def number(value: Any, what: str, least: float | None = None) -> float:
     return result
 
 
-def wide(dtype: str) -> str:
-    """The dtype in which images of `dtype` are computed with: float64 for itself, float32 for all others."""
+def real(dtype: str) -> str:
+    """The dtype of coordinates in images of `dtype`."""
     return "float64" if dtype == "float64" else "float32"
+
+
+def wide(dtype: str) -> str:
+    """The dtype to compute in: float64 for itself and integers of more than 8 bits, float32 for all others."""
+    return "float64" if dtype == "float64" or ("int" in dtype and dtype[-1] != "8") else "float32"
 
 
 def narrow(x: Any, dtype: str) -> Any:
@@ -88,7 +93,10 @@ def narrow(x: Any, dtype: str) -> Any:
         top = np.asarray(info.max, have)
         if int(top) > info.max:
             top = np.nextafter(top, np.asarray(0, have))
-        x = ops.minimum(ops.maximum(ops.round(x), float(info.min)), float(top))
+        # Halves are to be found on every engine, whichever way its last bits went: first to a grid, then to integers.
+        grid = 2.0**12 if have == "float32" else 2.0**20
+        x = ops.round(ops.divide(ops.round(ops.multiply(x, grid)), grid))
+        x = ops.minimum(ops.maximum(x, float(info.min)), float(top))
     return ops.cast(x, dtype)
 
 

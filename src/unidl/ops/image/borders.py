@@ -120,9 +120,10 @@ def crop_images(
         elif target == 0:
             key[axis] = slice(0, 0)
         elif before is None:
+            assert after is not None and target is not None
             key[axis] = slice(-(after + target), -after if after else None)
         else:
-            key[axis] = slice(before, -after or None) if target is None else slice(before, before + target)
+            key[axis] = slice(before, before + target if target is not None else -(after or 0) or None)
     return ops.getitem(images, tuple(key))
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from unidl import ops
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import Tensor, composite, need_dtype, require
-from unidl.ops.image._common import Axes, image_axes, wide
+from unidl.ops.image._common import Axes, image_axes, real
 
 
 def _channels(images: Any, axes: Axes) -> list[Any]:
     """The three channels in the dtype for computing, each with its axis of size 1."""
-    images = ops.cast(images, wide(dtype_of(images)))
+    images = ops.cast(images, real(dtype_of(images)))
     rest = (slice(None),) * (-axes.channels - 1)
     return [ops.getitem(images, (..., slice(i, i + 1), *rest)) for i in range(3)]
 

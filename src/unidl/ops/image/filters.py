@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ def gaussian(size: int, sigma: float) -> np.ndarray:
     return window / window.sum()
 
 
-def blurred(x: Any, size: tuple[int, int], sigma: tuple[float, float], padding: str = "same") -> Any:
+def blurred(x: Any, size: tuple[int, ...], sigma: Sequence[float], padding: str = "same") -> Any:
     """(batch, height, width, channels) filtered along height, then along width, each channel by itself."""
     channels = x.shape[-1]
     require(channels is not None, "the number of channels of the images must be known.")
@@ -53,7 +54,7 @@ def gaussian_blur(
     require(len(widths) == 2 and min(widths) > 0, f"`sigma` must be a positive number or two of them, not {sigma!r}.")
     dtype = dtype_of(images)
     x = ops.cast(channels_last(images, axes), wide(dtype))
-    x = blurred(x, size, (widths[0], widths[1]))
+    x = blurred(x, size, widths)
     return narrow(as_before(x, axes, len(images.shape) == 4), dtype)
 
 

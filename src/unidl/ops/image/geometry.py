@@ -7,7 +7,7 @@ from typing import Any
 from unidl import ops
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import OpError, Tensor, composite, need_dtype, need_rank, require
-from unidl.ops.image._common import as_before, channels_last, image_axes, number, one_of, wide
+from unidl.ops.image._common import as_before, channels_last, image_axes, number, one_of, real
 from unidl.ops.image.filters import blurred
 from unidl.ops.image.sampling import sampled
 
@@ -30,7 +30,7 @@ def _check(images: Any, count: int | None, what: str) -> None:
     require(0 not in spatial, f"`images` has no pixels (shape {list(images.shape)}).")
 
 
-def _projected(images: Any, rows: list[list[Any]], *options: Any) -> Any:
+def _projected(images: Any, rows: list[list[Any]], interpolation: str, fill_mode: str, fill_value: Any) -> Any:
     """`images` at the places that a matrix for each image (rows of columns of shape (batch or 1,)) gives."""
     y, x = _grid(images, dtype_of(rows[0][0]))
 
@@ -39,7 +39,9 @@ def _projected(images: Any, rows: list[list[Any]], *options: Any) -> Any:
         return ops.add(ops.add(ops.multiply(a, x), ops.multiply(b, y)), c)
 
     x_in, y_in, scale = (combined(row) for row in rows)
-    return sampled(images, ops.divide(y_in, scale), ops.divide(x_in, scale), *options, "away")
+    return sampled(
+        images, ops.divide(y_in, scale), ops.divide(x_in, scale), interpolation, fill_mode, fill_value, "away"
+    )
 
 
 @composite
@@ -77,7 +79,7 @@ def affine_transform(
     need_dtype(transform, "transform", "real")
     require(transform.shape[-1] in (8, None), f"`transform` must hold 8 numbers, not {transform.shape[-1]}.")
     _check(images, transform.shape[0] if len(transform.shape) == 2 else 1, "transform")
-    numbers = ops.stop_gradient(ops.reshape(ops.cast(transform, wide(dtype_of(images))), (-1, 8)))
+    numbers = ops.stop_gradient(ops.reshape(ops.cast(transform, real(dtype_of(images))), (-1, 8)))
     columns = [ops.getitem(numbers, (slice(None), i)) for i in range(8)]
     rows = [columns[:3], columns[3:6], [*columns[6:], ops.ones_like(columns[0])]]
     moved = _projected(channels_last(images, axes), rows, interpolation, fill_mode, fill_value)
@@ -177,7 +179,7 @@ def perspective_transform(
     )
     # Products of many coordinates: float64 for these few numbers.
     start, end = (ops.reshape(ops.cast(p, "float64"), (-1, 4, 2)) for p in (start_points, end_points))
-    rows = [[ops.cast(v, wide(dtype_of(images))) for v in row] for row in _homography(start, end)]
+    rows = [[ops.cast(v, real(dtype_of(images))) for v in row] for row in _homography(start, end)]
     moved = _projected(channels_last(images, axes), rows, interpolation, "constant", fill_value)
     return as_before(moved, axes, len(images.shape) == 4)
 
@@ -225,7 +227,7 @@ def elastic_transform(
     except ValueError as error:
         raise OpError(str(error)) from None
     source = channels_last(images, axes)
-    dtype = wide(dtype_of(images))
+    dtype = real(dtype_of(images))
     field = random.normal((*ops.shape(source)[:3], 2), 0.0, sigma, dtype, seed)
     width = 6 * int(sigma) + 1
     if width > 1:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from unidl import ops
+from unidl.graph.symbolic import Dim
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import OpError, Tensor, axis_index, composite, need_dtype, need_rank, require, same_dim
 from unidl.ops.image._common import Axes, extent, image_axes, narrow, one_of, whole_numbers, wide
@@ -69,7 +70,7 @@ def _smooth(images: Any, axis: int, want: int, method: str, antialias: bool) -> 
     return _resampled(images, axis, matrix(ops, method, row, places(ops, column, step, 0.0), step, antialias))
 
 
-def _fitted(images: Any, axes: Axes, size: tuple[int, int], crop: bool, fill_value: float) -> Any:
+def _fitted(images: Any, axes: Axes, size: tuple[int, ...], crop: bool, fill_value: float) -> Any:
     """`images` cut or padded at both sides to the proportions of `size`."""
     height, width = images.shape[axes.rows], images.shape[axes.columns]
     require(None not in (height, width), "to keep the aspect ratio height and width must be known.")
@@ -102,23 +103,24 @@ def resize(
 ) -> Tensor:
     """Images of another size; pixels are areas (half-pixel centres), and weights beyond the edge are left out.
 
-    Args:
-        images: (batch, height, width, channels) or (height, width, channels), or channels first.
-        size: (height, width) of the result.
-        interpolation: "nearest", "bilinear", "bicubic" (Keys' kernel, a = -1/2), "lanczos3", "lanczos5", or "area"
-            (the mean over each new pixel's area).
-        antialias: whether kernels are widened when shrinking; no matter for "nearest" and "area".
-        crop_to_aspect_ratio: cut the images to the proportions of `size` first.
-        pad_to_aspect_ratio: pad them with `fill_value` instead, equally at both sides.
-        fill_mode: only "constant".
+        Args:
+            images: (batch, height, width, channels) or (height, width, channels), or channels first.
+            size: (height, width) of the result.
+            interpolation: "nearest", "bilinear", "bicubic" (Keys' kernel, a = -1/2), "lanczos3", "lanczos5", or "area"
+                (the mean over each new pixel's area).
+            antialias: whether kernels are widened when shrinking; no matter for "nearest" and "area".
+            crop_to_aspect_ratio: cut the images to the proportions of `size` first.
+            pad_to_aspect_ratio: pad them with `fill_value` instead, equally at both sides.
+            fill_mode: only "constant".
 
-    Returns:
-        Same dtype; integers are rounded and kept within their range.
+        Returns:
+            Same dtype; integers are rounded and kept within their range.
 
-    Example:
-        >>> from unidl import ops
-        >>> print(ops.convert_to_numpy(ops.image.resize([[[0.0], [4.0]]], (1, 4)))[..., 0])
-        [[0. 1. 3. 4.]]
+        Example:
+            >>> from unidl import ops
+    from unidl.graph.symbolic import Dim
+            >>> print(ops.convert_to_numpy(ops.image.resize([[[0.0], [4.0]]], (1, 4)))[..., 0])
+            [[0. 1. 3. 4.]]
     """
     axes = image_axes(images, data_format)
     one_of(interpolation, tuple(_INTERPOLATIONS), "interpolation")
@@ -144,6 +146,10 @@ def resize(
     return narrow(images, dtype)
 
 
+def _unknown(size: Any) -> bool:
+    return size is None or isinstance(size, Dim)
+
+
 @composite(promote="scale translation", floating=True)
 def scale_and_translate(
     images: Tensor,
@@ -156,39 +162,46 @@ def scale_and_translate(
 ) -> Tensor:
     """`images` resampled so that place x along a spatial axis comes to ``x * scale + translation``.
 
-    Pixel i has its centre at i + 0.5. What lies outside of the source is 0.
+        Pixel i has its centre at i + 0.5. What lies outside of the source is 0.
 
-    Args:
-        images: a tensor of any rank.
-        output_shape: the size of every axis; those that are not spatial stay as they are.
-        scale, translation: one number for each spatial axis, shape (K,).
-        spatial_dims: K different axes.
-        method: "linear" (also "bilinear", "trilinear", "triangle"), "cubic" ("bicubic", "tricubic": Keys' kernel),
-            "lanczos3" or "lanczos5".
-        antialias: whether kernels are widened when shrinking.
+        Args:
+            images: a tensor of any rank.
+            output_shape: the size of every axis; those that are not spatial stay as they are.
+            scale, translation: one number for each spatial axis, shape (K,).
+            spatial_dims: K different axes.
+            method: "linear" (also "bilinear", "trilinear", "triangle"), "cubic" ("bicubic", "tricubic": Keys' kernel),
+                "lanczos3" or "lanczos5".
+            antialias: whether kernels are widened when shrinking.
 
-    Returns:
-        Shape `output_shape`, dtype of `images`; integers are rounded and kept between the source's extremes.
+        Returns:
+            Shape `output_shape`, dtype of `images`; integers are rounded and kept between the source's extremes.
 
-    Example:
-        >>> from unidl import ops
-        >>> x = ops.image.scale_and_translate([0.0, 4.0], (4,), [2.0], [0.0], (0,), "linear")
-        >>> print(ops.convert_to_numpy(x))
-        [0. 1. 3. 4.]
+        Example:
+            >>> from unidl import ops
+    from unidl.graph.symbolic import Dim
+            >>> x = ops.image.scale_and_translate([0.0, 4.0], (4,), [2.0], [0.0], (0,), "linear")
+            >>> print(ops.convert_to_numpy(x))
+            [0. 1. 3. 4.]
     """
     need_dtype(images, "images", "real")
     one_of(method, tuple(_METHODS), "method")
     rank = len(images.shape)
     need_rank(images, "images", 1)
-    want = whole_numbers(output_shape, rank, "output_shape", 0)
     dims = spatial_dims if isinstance(spatial_dims, (tuple, list)) else (spatial_dims,)
     axes = [axis_index(a, rank, "spatial_dims") for a in dims]
     require(len(set(axes)) == len(axes), f"`spatial_dims` names an axis twice: {spatial_dims}.")
+    require(
+        hasattr(output_shape, "__len__") and len(output_shape) == rank,
+        f"`output_shape` must hold {rank} sizes, not {output_shape!r}.",
+    )
+    # Of axes that are not spatial the size may be unknown.
+    given = [images.shape[i] if i not in axes and _unknown(d) else d for i, d in enumerate(output_shape)]
+    want = [None if d is None else whole_numbers(d, 1, "output_shape", 0)[0] for d in given]
     for what, numbers in (("scale", scale), ("translation", translation)):
         need_rank(numbers, what, 1, 1)
         same_dim(numbers.shape[0], len(axes), f"`{what}` and `spatial_dims`")
     for i, (old, new) in enumerate(zip(images.shape, want, strict=True)):
-        if i not in axes and old is not None and old != new:
+        if i not in axes and None not in (old, new) and old != new:
             raise OpError(f"`output_shape` has {new} for axis {i}, which is not spatial and has size {old}.")
         require(i not in axes or old != 0, f"`images` has no elements along axis {i} (shape {list(images.shape)}).")
     if not axes:
@@ -207,9 +220,9 @@ def scale_and_translate(
         covered = ops.logical_and(ops.greater_equal(at, -0.5), ops.less_equal(at, last))
         weights = ops.cast(ops.where(covered, weights, 0.0), wide(dtype))
         images = _resampled(images, axis, weights)
-    if dtype[0] not in "fb" or dtype == "bool":
+    if "int" in dtype and 0 not in tuple(source.shape):
         low, high = (ops.cast(bound(source), wide(dtype)) for bound in (ops.min, ops.max))
-        images = ops.minimum(ops.maximum(ops.round(images), low), high)
+        images = ops.minimum(ops.maximum(images, low), high)
     return narrow(images, dtype)
 
 

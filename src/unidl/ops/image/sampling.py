@@ -137,7 +137,7 @@ def map_coordinates(
     )
     require(0 not in list(inputs.shape), f"`inputs` has no elements (shape {list(inputs.shape)}).")
     dtype = dtype_of(inputs)
-    inner = "float64" if "float64" in (dtype, dtype_of(coordinates)) else "float32"
+    inner = "float64" if "float64" in (wide(dtype), dtype_of(coordinates)) else "float32"
     sizes = [(extent(inputs, i, inner), extent(inputs, i)) for i in range(rank)]
     coordinates = ops.cast(coordinates, inner)
     cells = ops.reshape(inputs, (-1,))
