@@ -124,6 +124,11 @@ class TensorFlowBackend(Backend):
     ) -> tuple[Any, list[Tensor | None], list[Tensor | None]]:
         return training.differentiate(fn, tensors, variables)
 
+    def jvp(
+        self, fn: Callable[..., Sequence[Tensor]], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        return training.jvp(fn, primals, tangents)
+
     def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return training.custom_gradient(fn)
 

@@ -70,6 +70,7 @@ def lu_factor(x: Tensor) -> Any:
     rank, count = x.shape.rank, tf.reduce_min(tf.shape(x)[-2:])
     rows, columns = tf.range(tf.shape(x)[-2]), tf.range(tf.shape(x)[-1])
     zero = tf.zeros((), x.dtype)
+    known = (*x.shape[:-2], None if None in x.shape[-2:] else min(x.shape[-2:]))
 
     def step(i: Tensor, lu: Tensor, pivots: Tensor) -> Any:
         size = tf.abs(lu[..., :, i])
@@ -81,13 +82,11 @@ def lu_factor(x: Tensor) -> Any:
         right = tf.where(columns > i, lu[..., i, :], zero)
         lu = lu - below[..., :, None] * right[..., None, :]
         lu = tf.where((rows[:, None] > i) & (columns == i), below[..., :, None], lu)
-        lu.set_shape(x.shape)
-        return i + 1, lu, tf.where(tf.range(count) == i, place, pivots)
+        pivots = tf.where(tf.range(count) == i, place, pivots)
+        return i + 1, tf.ensure_shape(lu, x.shape), tf.ensure_shape(pivots, known)
 
-    pivots = tf.zeros(tf.concat([tf.shape(x)[:-2], [count]], 0), tf.int32)
-    _, lu, pivots = tf.while_loop(lambda i, *_: i < count, step, (0, x, pivots))
-    pivots.set_shape((*x.shape[:-2], None if None in x.shape[-2:] else min(x.shape[-2:])))
-    return lu, pivots
+    pivots = tf.ensure_shape(tf.zeros(tf.concat([tf.shape(x)[:-2], [count]], 0), tf.int32), known)
+    return tuple(tf.while_loop(lambda i, *_: i < count, step, (0, x, pivots))[1:])
 
 
 def det(x: Tensor) -> Tensor:

@@ -32,15 +32,22 @@ def ifft2(x: Any) -> Any:
 
 
 def rfft(x: Tensor, fft_length: int | None = None) -> Any:
-    if fft_length == 1 or (fft_length is None and x.shape[-1] == 1):  # TensorFlow's derivative is wrong here
-        return x[..., :1], tf.zeros_like(x[..., :1])
-    return _parts(tf.signal.rfft(x, None if fft_length is None else [fft_length]))
+    from unidl.ops.fft import resized
+
+    if x.dtype.is_complex:
+        raise TypeError("a real tensor is expected")
+    # TensorFlow's derivative is wrong where it cuts or fills up itself, and for one element.
+    x = x if fft_length is None else resized(x, fft_length)
+    return (x, tf.zeros_like(x)) if x.shape[-1] == 1 else _parts(tf.signal.rfft(x))
 
 
 def irfft(x: Any, fft_length: int | None = None) -> Tensor:
-    if fft_length == 1:
-        return tf.math.real(_joined(x)[..., :1])
-    return tf.signal.irfft(_joined(x), None if fft_length is None else [fft_length])
+    from unidl.ops.fft import resized
+
+    if fft_length is None:
+        return tf.signal.irfft(_joined(x))
+    joined = resized(_joined(x), fft_length // 2 + 1)
+    return tf.math.real(joined) if fft_length == 1 else tf.signal.irfft(joined, [fft_length])
 
 
 TABLE: dict[str, Any] = {"fft": fft, "fft2": fft2, "ifft2": ifft2, "rfft": rfft, "irfft": irfft}

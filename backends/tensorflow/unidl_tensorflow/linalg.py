@@ -15,6 +15,8 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     if x1.dtype in NARROW or x1.dtype.name in ("uint32", "uint64"):
         wide = WIDER[x1.dtype]
         return tf.cast(matmul(tf.cast(x1, wide), tf.cast(x2, wide)), x1.dtype)
+    if rank1 == 1 and rank2 == 1 and x1.dtype in (tf.float32, tf.float64):
+        return tf.reduce_sum(_same_size(x1, x2) * x2)  # a product of matrices adds up more rounding errors
     if rank1 == 2 and rank2 == 2:
         return tf.matmul(x1, x2)
     if rank1 == 1:
@@ -24,6 +26,13 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     if rank2 == 2:
         return _flat_matmul(x1, x2, None)
     return tf.matmul(x1, x2)
+
+
+def _same_size(x1: Tensor, x2: Tensor) -> Tensor:
+    """`x1`, which must not broadcast."""
+    if not x1.shape.is_compatible_with(x2.shape):
+        raise ValueError(f"{x1.shape} and {x2.shape} differ")
+    return x1
 
 
 def _flat_matmul(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:

@@ -37,6 +37,17 @@ def differentiate(
     return (loss, aux), gradients[: len(tensors)], gradients[len(tensors) :]
 
 
+def jvp(
+    fn: Callable[..., Sequence[Tensor]], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Forward mode."""
+    points = [tf.convert_to_tensor(p) for p in primals]
+    with tf.autodiff.ForwardAccumulator(points, [tf.convert_to_tensor(t) for t in tangents]) as accumulator:
+        outputs = list(fn(*points))
+    found = [accumulator.jvp(o) if _differentiable(o) else None for o in outputs]
+    return outputs, [tf.zeros_like(o) if d is None else d for o, d in zip(outputs, found, strict=True)]
+
+
 def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
     """`tf.custom_gradient`; variables that `fn` reads get no gradient, as it gives none for them."""
 

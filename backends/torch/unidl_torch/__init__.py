@@ -194,6 +194,15 @@ class TorchBackend(Backend):
         except (RuntimeError, ValueError):  # it looks at values, or at an empty axis
             return None
 
+    def jvp(
+        self, fn: Callable[..., Sequence[Tensor]], primals: Sequence[Tensor], tangents: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        try:
+            outputs, derivatives = torch.func.jvp(lambda *values: tuple(fn(*values)), tuple(primals), tuple(tangents))
+        except NotImplementedError:  # some operator has no forward mode
+            return super().jvp(fn, primals, tangents)
+        return outputs, derivatives
+
     def train_step(
         self,
         forward: Callable[..., tuple[Any, ...]],

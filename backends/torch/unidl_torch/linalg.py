@@ -18,7 +18,7 @@ def _symmetric(x: Tensor) -> Tensor:
 
 
 def cholesky(x: Tensor, upper: bool = False) -> Tensor:
-    factor = torch.linalg.cholesky(_symmetric(x) if x.requires_grad else x)
+    factor = torch.linalg.cholesky(_symmetric(x) if torch.is_grad_enabled() else x)
     return factor.mH if upper else factor
 
 
@@ -58,7 +58,7 @@ def _by_formula(name: str, function: Any, x: Tensor) -> Any:
 def eigh(x: Tensor) -> Any:
     if x.requires_grad and not x.is_complex():  # PyTorch's derivative is NaN where eigenvalues coincide
         return _by_formula("eigh", lambda x: tuple(torch.linalg.eigh(x)), x)
-    return tuple(torch.linalg.eigh(_symmetric(x) if x.requires_grad else x))
+    return tuple(torch.linalg.eigh(_symmetric(x) if torch.is_grad_enabled() else x))
 
 
 def eig(x: Tensor) -> Any:

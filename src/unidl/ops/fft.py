@@ -158,7 +158,7 @@ def ifft2(x: Tensors) -> tuple[Tensor, Tensor]:
     return ops.cast(ops.divide(parts[0], count), dtype), ops.cast(ops.negative(ops.divide(parts[1], count)), dtype)
 
 
-def _resized(x: Any, size: int) -> Any:
+def resized(x: Any, size: int) -> Any:
     """The first `size` elements along the last axis, zeros where `x` has fewer."""
     have = x.shape[-1]
     if have is None or have < size:
@@ -186,7 +186,7 @@ def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
     need_rank(x, "x", 1)
     dtype, real = _dtype(x), _real(x)
     if fft_length is not None:
-        real = _resized(real, _length(fft_length, "fft_length"))
+        real = resized(real, _length(fft_length, "fft_length"))
     require(real.shape[-1] != 0, f"no elements in shape {list(real.shape)}.")
     parts = _transformed(real, ops.zeros_like(real))
     half = ops.shape(real)[-1] // 2 + 1
@@ -215,7 +215,7 @@ def irfft(x: Tensors, fft_length: int | None = None) -> Tensor:
         odd = 0
     else:
         size = _length(fft_length, "fft_length")
-        real, imag = _resized(real, size // 2 + 1), _resized(imag, size // 2 + 1)
+        real, imag = resized(real, size // 2 + 1), resized(imag, size // 2 + 1)
         odd = size % 2
     # Frequency n - k is the conjugate of frequency k. Of the first one, and the last one if n is even, the
     # imaginary part would make the result complex; it is left out.
@@ -365,7 +365,7 @@ def _istft(
     total = ops.multiply(total, ops.where(enough, ops.divide(1.0, ops.where(enough, weight, 1.0)), 1.0))
     first = size // 2 if center else 0
     if length is not None:
-        total = _resized(ops.getitem(total, (Ellipsis, slice(first, None))), _length(length, "length"))
+        total = resized(ops.getitem(total, (Ellipsis, slice(first, None))), _length(length, "length"))
     elif first:
         total = ops.getitem(total, (Ellipsis, slice(first, -first)))
     return ops.cast(total, dtype)
