@@ -22,4 +22,8 @@ def scatter_update(inputs: np.ndarray, indices: np.ndarray, updates: np.ndarray,
     return result
 
 
-TABLE: dict[str, Any] = kernels({"scatter_update": scatter_update})
+def gather_nd(x: np.ndarray, indices: np.ndarray) -> Any:
+    return x[tuple(np.moveaxis(indices, -1, 0))]
+
+
+TABLE: dict[str, Any] = kernels({"scatter_update": scatter_update, "gather_nd": gather_nd})

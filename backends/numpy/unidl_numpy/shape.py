@@ -63,6 +63,8 @@ def split(x: np.ndarray, indices_or_sections: Any, axis: int = 0) -> Any:
 
 def pad(x: np.ndarray, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
     pairs = pad_pairs(pad_width, x.ndim)
+    if not pairs:
+        return x
     if mode != "constant":
         return np.pad(x, pairs, mode)  # type: ignore[call-overload]
     return np.pad(x, pairs, constant_values=0 if constant_values is None else constant_values)
@@ -70,6 +72,15 @@ def pad(x: np.ndarray, pad_width: Any, mode: str = "constant", constant_values: 
 
 def repeat(x: np.ndarray, repeats: int, axis: int | None = None) -> Any:
     return np.repeat(x, repeats, axis)
+
+
+def repeat_each(x: np.ndarray, repeats: np.ndarray, axis: int) -> Any:
+    return np.repeat(x, repeats, axis)
+
+
+def view(x: np.ndarray, dtype: str) -> Any:
+    x = np.ascontiguousarray(x).reshape(x.shape)
+    return x.view("uint8") != 0 if dtype == "bool" else x.view(DTYPES[dtype])
 
 
 def flip(x: np.ndarray, axis: Any = None) -> Any:
@@ -103,6 +114,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "split": split,
     "pad": pad,
     "repeat": repeat,
+    "repeat_each": repeat_each,
+    "view": view,
     "flip": flip,
     "getitem": getitem,
     "take": take,

@@ -56,4 +56,12 @@ def _rows(indices: Tensor, sizes: Tensor) -> Tensor:
     return tf.reshape(tf.reduce_sum(indices * tf.math.cumprod(sizes, exclusive=True, reverse=True), -1), (-1,))
 
 
-TABLE: dict[str, Any] = {"scatter_update": scatter_update}
+def gather_nd(x: Tensor, indices: Tensor) -> Tensor:
+    x, k = tf.convert_to_tensor(x), indices.shape[-1]
+    shape = tf.shape(x)
+    flat = tf.reshape(x, tf.concat([[tf.reduce_prod(shape[:k])], shape[k:]], 0))
+    found = tf.gather(flat, _rows(indices, shape[:k]))
+    return tf.reshape(found, tf.concat([tf.shape(indices)[:-1], shape[k:]], 0))
+
+
+TABLE: dict[str, Any] = {"scatter_update": scatter_update, "gather_nd": gather_nd}

@@ -6,7 +6,7 @@ from typing import Any
 
 from unidl.backend.attributes import pad_pairs
 from unidl_tensorflow._engine import tensorflow as tf
-from unidl_tensorflow.dtypes import NARROW, UNSIGNED
+from unidl_tensorflow.dtypes import DTYPES, NARROW, UNSIGNED
 
 Tensor = Any
 
@@ -65,11 +65,32 @@ def _mirror(size: Tensor, before: int, after: int, mode: str) -> Tensor:
     places = tf.range(-before, size + after)
     if mode == "edge":
         return tf.clip_by_value(places, 0, size - 1)
+    if mode == "wrap":
+        return tf.math.floormod(places, size)
     # Both mirrored forms repeat with a period; reflecting leaves the elements at the edge out.
     edge = 1 if mode == "symmetric" else 0
     period = tf.maximum(2 * size - 2 + 2 * edge, 1)
     places = tf.math.floormod(places, period)
     return tf.minimum(places, period - places - edge)
+
+
+def repeat_each(x: Tensor, repeats: Tensor, axis: int) -> Tensor:
+    return tf.repeat(x, tf.cast(repeats, tf.int32), axis)
+
+
+def view(x: Tensor, dtype: str) -> Tensor:
+    x = tf.convert_to_tensor(x)
+    if x.dtype is tf.bool:
+        x = tf.cast(x, tf.uint8)
+    wanted = tf.uint8 if dtype == "bool" else DTYPES[dtype]
+    ratio = wanted.size // x.dtype.size
+    shape = tf.shape(x)
+    if ratio > 1:  # `bitcast` takes the last dimension away, or adds one
+        x = tf.reshape(x, tf.concat([shape[:-1], shape[-1:] // ratio, [ratio]], 0))
+    bits = tf.bitcast(x, wanted)
+    if ratio == 0:
+        bits = tf.reshape(bits, tf.concat([shape[:-1], shape[-1:] * (x.dtype.size // wanted.size)], 0))
+    return bits != 0 if dtype == "bool" else bits
 
 
 def flip(x: Tensor, axis: Any = None) -> Tensor:
@@ -78,10 +99,6 @@ def flip(x: Tensor, axis: Any = None) -> Tensor:
 
 
 def getitem(x: Tensor, key: Any) -> Tensor:
-    if tf.is_tensor(key) and key.dtype.is_integer and key.shape.rank:
-        return take(x, key, 0)
-    if hasattr(key, "dtype") and len(key.shape):
-        return take(x, tf.constant(key), 0)
     return tf.convert_to_tensor(x)[key]
 
 
@@ -145,6 +162,8 @@ TABLE: dict[str, Any] = {
     "split": split,
     "pad": pad,
     "repeat": tf.repeat,
+    "repeat_each": repeat_each,
+    "view": view,
     "flip": flip,
     "getitem": getitem,
     "take": take,

@@ -50,4 +50,8 @@ def _rows(indices: Tensor, sizes: Any) -> Tensor:
     return rows.reshape(-1)
 
 
-TABLE: dict[str, Any] = {"scatter_update": scatter_update}
+def gather_nd(x: Tensor, indices: Tensor) -> Tensor:
+    return Tensor.__getitem__(x, indices.to(torch.int64).unbind(-1))
+
+
+TABLE: dict[str, Any] = {"scatter_update": scatter_update, "gather_nd": gather_nd}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unidl.backend.attributes import pad_pairs
+from unidl.backend.attributes import copied_places, pad_pairs
 from unidl.dtypes import floatx, result_dtype, weak_kind
 from unidl_torch.device import default_device
 from unidl_torch.dtypes import DTYPES
@@ -56,7 +56,7 @@ def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     if axis is None:
         return x.squeeze()
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    for a in sorted((a % x.dim() for a in axes), reverse=True):
+    for a in sorted((range(x.dim())[a] for a in axes), reverse=True):
         if x.shape[a] != 1:
             raise ValueError(f"dimension {a} has size {x.shape[a]}, not 1")
         x = x.squeeze(a)
@@ -64,7 +64,10 @@ def squeeze(x: Tensor, axis: Any = None) -> Tensor:
 
 
 def broadcast_to(x: Tensor, shape: Any) -> Tensor:
-    return x.expand((shape,) if isinstance(shape, int) else tuple(shape))
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if -1 in shape:  # which PyTorch takes for "as it is"
+        raise ValueError("a negative size")
+    return x.expand(shape)
 
 
 def concatenate(xs: Any, axis: int = 0) -> Tensor:
@@ -97,26 +100,29 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
         return torch.nn.functional.pad(x, flat, value=constant_values or 0)
     for axis, (before, after) in enumerate(pairs):
         if before or after:
-            x = x.index_select(axis, _mirror(x.shape[axis], before, after, mode, x.device))
+            places = copied_places(x.shape[axis], before, after, mode)
+            x = x.index_select(axis, torch.tensor(places, dtype=torch.int64, device=x.device))
     return x
-
-
-def _mirror(size: int, before: int, after: int, mode: str, device: Any) -> Tensor:
-    places = torch.arange(-before, size + after, device=device)
-    if mode == "edge" or size == 1:
-        return places.clamp(0, size - 1)
-    period = 2 * size if mode == "symmetric" else 2 * size - 2
-    places = places.remainder(period)
-    return torch.where(places >= size, period - places - (1 if mode == "symmetric" else 0), places)
 
 
 def repeat(x: Tensor, repeats: int, axis: int | None = None) -> Tensor:
     return torch.repeat_interleave(x, repeats, axis)
 
 
+def repeat_each(x: Tensor, repeats: Tensor, axis: int) -> Tensor:
+    return torch.repeat_interleave(x, repeats.to(torch.int64), axis)
+
+
+def view(x: Tensor, dtype: str) -> Tensor:
+    wanted = torch.uint8 if dtype == "bool" else DTYPES[dtype]
+    if x.dtype.itemsize != wanted.itemsize:  # then strides and offsets matter, even of empty tensors
+        x = x.clone(memory_format=torch.contiguous_format)
+    return x.view(wanted) != 0 if dtype == "bool" else x.view(wanted)
+
+
 def flip(x: Tensor, axis: Any = None) -> Tensor:
     axes = tuple(range(x.dim())) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
-    return torch.flip(x, tuple(axes))
+    return torch.flip(x, [range(x.dim())[a] for a in axes])
 
 
 def getitem(x: Tensor, key: Any) -> Tensor:
@@ -146,9 +152,9 @@ def _reversed_slices(x: Tensor, keys: tuple[Any, ...]) -> Tensor:
 def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = x.reshape(-1), 0
-    axis = axis % x.dim()
+    axis = range(x.dim())[axis]
     if indices.dtype not in (torch.int32, torch.int64):
-        if indices.dtype.is_floating_point:
+        if indices.dtype is torch.bool or indices.dtype.is_floating_point or indices.dtype.is_complex:
             raise TypeError(f"indices of dtype {indices.dtype}")
         indices = indices.to(torch.int64)
     indices = torch.where(indices < 0, indices + x.shape[axis], indices)
@@ -158,6 +164,8 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
 
 
 def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
+    if indices.dtype is torch.bool or indices.dtype.is_floating_point or indices.dtype.is_complex:
+        raise TypeError(f"indices of dtype {indices.dtype}")
     indices = indices.to(torch.int64)
     if axis is None:
         x, axis = x.reshape(-1), 0
@@ -181,6 +189,8 @@ TABLE: dict[str, Any] = {
     "split": split,
     "pad": pad,
     "repeat": repeat,
+    "repeat_each": repeat_each,
+    "view": view,
     "flip": flip,
     "getitem": getitem,
     "take": take,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from unidl.config import checked_data_format
 from unidl.errors import OpError
 
@@ -115,14 +117,28 @@ def transpose_padding(
 
 
 def pad_pairs(pad_width: Any, rank: int) -> tuple[tuple[int, int], ...]:
-    """`pad_width` as one (before, after) pair for each dimension."""
-    if isinstance(pad_width, int):
-        pad_width = ((pad_width, pad_width),)
-    pairs = [tuple(p) if isinstance(p, (tuple, list)) else p for p in pad_width]
-    if len(pairs) == 2 and all(isinstance(p, int) for p in pairs):
-        pairs = [tuple(pairs)]
-    if len(pairs) == 1 and rank != 1:
-        pairs = pairs * rank
-    if len(pairs) != rank or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
-        raise OpError(f"`pad_width` {pad_width} does not give a (before, after) pair for each of {rank} dimensions.")
+    """`pad_width` (an int, one pair, or a pair for each dimension) as one (before, after) pair for each dimension."""
+    wide = np.asarray(pad_width, dtype=object)
+    valid = wide.ndim <= 2 and all(hasattr(n, "__index__") and not isinstance(n, bool) and n >= 0 for n in wide.flat)
+    try:
+        pairs = np.broadcast_to(wide, (rank, 2)) if valid else None
+    except ValueError:
+        pairs = None
+    if pairs is None:
+        raise OpError(
+            f"`pad_width` {pad_width} must give a (before, after) pair of ints from 0 on for each of {rank} dimensions."
+        )
     return tuple((int(a), int(b)) for a, b in pairs)
+
+
+def copied_places(size: int, before: int, after: int, mode: str) -> list[int]:
+    """Which elements of a dimension of `size` stand in its form padded by `mode`: edge, reflect, symmetric or wrap."""
+    places = range(-before, size + after)
+    if mode == "edge":
+        return [min(max(i, 0), size - 1) for i in places]
+    if mode == "wrap":
+        return [i % size for i in places]
+    # Both mirrored forms repeat with a period; reflecting leaves the elements at the edge out.
+    more = int(mode == "symmetric")
+    period = max(2 * size - 2 + 2 * more, 1)
+    return [min(i % period, period - i % period - more) for i in places]

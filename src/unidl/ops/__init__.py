@@ -16,6 +16,7 @@ from unidl.ops.fft import *
 from unidl.ops.linalg import *
 from unidl.ops.nn import *
 from unidl.ops.numpy import *
+from unidl.ops.rearrange import *
 from unidl.ops.scatter import *
 from unidl.ops.segment import *
 from unidl.ops.slicing import *

@@ -8,6 +8,7 @@ from unidl import ops
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import (
     Tensor,
+    TensorSpec,
     composite,
     like,
     need_dtype,
@@ -40,21 +41,40 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
         reduction in (None, "add", "max", "min", "mul"),
         f"`reduction` must be None, 'add', 'max', 'min' or 'mul', not {reduction!r}.",
     )
-    need_dtype(indices, "indices", "integer")
     if reduction in ("max", "min"):
         need_dtype(inputs, "inputs", "real")
-    need_rank(indices, "indices", 1)
-    rank, k = len(inputs.shape), indices.shape[-1]
-    require(k is not None, "the last dimension of `indices` must be known.")
-    require(
-        1 <= k <= rank, f"the last dimension of `indices` is {k}; 1 to {rank} are expected, the dimensions of `inputs`."
-    )
-    want = (*indices.shape[:-1], *inputs.shape[k:])
+    want = _places_shape(inputs, indices, "inputs")
     message = f"`updates` has shape {list(updates.shape)}, which does not broadcast to {list(want)}."
     require(len(updates.shape) <= len(want), message)
     for have, size in zip(updates.shape[::-1], want[::-1], strict=False):
         require(have in (1, None, size) or size is None, message)
     return like(inputs)
+
+
+@primitive(checked=True)
+def gather_nd(x: Tensor, indices: Tensor) -> Tensor:
+    """The elements of `x` at `indices`: integers of shape (…, k), each row a place in the first k dimensions of `x`.
+
+    The result has the shape of `indices` without k, followed by the rest of the shape of `x`. Negative indices count
+    from the end; what an index out of range gives is said at `take`.
+
+    Example:
+        >>> from unidl import ops
+        >>> print(ops.convert_to_numpy(ops.gather_nd([[1, 2], [3, 4]], [[0, 1], [-1, 0]])))
+        [2 3]
+    """
+    return TensorSpec(_places_shape(x, indices, "x"), x.dtype)
+
+
+def _places_shape(x: Any, indices: Any, what: str) -> tuple[int | None, ...]:
+    """The shape of what stands in `x` at `indices` (…, k)."""
+    need_dtype(indices, "indices", "integer")
+    need_rank(indices, "indices", 1)
+    rank, k = len(x.shape), indices.shape[-1]
+    require(k is not None, "the last dimension of `indices` must be known.")
+    fits = f"1 to {rank} are expected, the dimensions of `{what}`"
+    require(1 <= k <= rank, f"the last dimension of `indices` is {k}; {fits}.")
+    return (*indices.shape[:-1], *x.shape[k:])
 
 
 @composite
@@ -69,4 +89,4 @@ def scatter(indices: Tensor, values: Tensor, shape: Any) -> Tensor:
     return ops.scatter_update(ops.zeros(shape, dtype_of(values)), indices, values, "add")
 
 
-__all__ = ["scatter_update", "scatter"]
+__all__ = ["scatter_update", "scatter", "gather_nd"]

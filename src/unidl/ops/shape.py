@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from unidl import ops
+from unidl.dtypes import dtype_name
 from unidl.graph.symbolic import Dim, SymbolicTensor
 from unidl.ops._declare import (
     Tensor,
@@ -41,18 +43,36 @@ def shape(x: Any) -> tuple[Any, ...]:
 
 
 def ndim(x: Any) -> int:
-    """The number of dimensions of `x`."""
+    """The number of dimensions of `x`.
+
+    Example:
+        >>> from unidl import ops
+        >>> ops.ndim(ops.zeros((2, 3)))
+        2
+    """
     return len(shape(x))
 
 
 def size(x: Any) -> Any:
-    """The number of elements of `x`."""
+    """The number of elements of `x`.
+
+    Example:
+        >>> from unidl import ops
+        >>> ops.size(ops.zeros((2, 3)))
+        6
+    """
     return math.prod(shape(x))
 
 
 @composite
 def axis_size(x: Tensor, axis: int = 0) -> Tensor:
-    """The size of a dimension as a float32 scalar on the device (1 for a tensor without dimensions)."""
+    """The size of a dimension as a float32 scalar on the device (1 for a tensor without dimensions).
+
+    Example:
+        >>> from unidl import ops
+        >>> print(ops.convert_to_numpy(ops.axis_size(ops.zeros((2, 3)), 1)))
+        3.0
+    """
     rank = len(x.shape)
     if rank == 0:
         return ops.ones((), "float32")
@@ -66,12 +86,20 @@ def axis_size(x: Tensor, axis: int = 0) -> Tensor:
 
 @primitive
 def reshape(x: Tensor, newshape: Any) -> Tensor:
-    """The elements of `x` in row-major order in `newshape`, in which one size may be -1."""
+    """The elements of `x` in row-major order in `newshape`, in which one size may be -1.
+
+    Example:
+        >>> from unidl import ops
+        >>> print(ops.convert_to_numpy(ops.reshape([1, 2, 3, 4], (2, -1))))
+        [[1 2]
+         [3 4]]
+    """
     return TensorSpec(reshaped(x.shape, newshape), x.dtype)
 
 
 def reshaped(have: tuple[int | None, ...], newshape: Any) -> tuple[int | None, ...]:
     want = list(static_shape(newshape))
+    require(all(d is None or d >= -1 for d in want), f"`newshape` {want} has a negative size.")
     require(want.count(-1) <= 1, f"`newshape` {want} has more than one -1.")
     known = math.prod(d for d in want if d is not None and d != -1)
     if None in have:
@@ -92,16 +120,33 @@ def reshaped(have: tuple[int | None, ...], newshape: Any) -> tuple[int | None, .
 
 @primitive
 def transpose(x: Tensor, axes: Any = None) -> Tensor:
-    """`x` with its dimensions in the order `axes`; None: reversed."""
+    """`x` with its dimensions in the order `axes`; None: reversed.
+
+    Example:
+        >>> from unidl import ops
+        >>> print(ops.convert_to_numpy(ops.transpose([[1, 2], [3, 4]])))
+        [[1 3]
+         [2 4]]
+    """
     rank = len(x.shape)
-    order = tuple(reversed(range(rank))) if axes is None else tuple(axis_index(a, rank, "axes") for a in axes)
+    if axes is None:
+        order = tuple(reversed(range(rank)))
+    else:
+        require(isinstance(axes, (tuple, list)), f"`axes` must be a tuple of ints, not {axes!r}.")
+        order = tuple(axis_index(a, rank, "axes") for a in axes)
     require(sorted(order) == list(range(rank)), f"`axes` {axes} is no order of {rank} dimensions.")
     return TensorSpec(tuple(x.shape[a] for a in order), x.dtype)
 
 
 @composite
 def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
-    """`x` with two dimensions exchanged."""
+    """`x` with two dimensions exchanged.
+
+    Example:
+        >>> from unidl import ops
+        >>> ops.shape(ops.swapaxes(ops.zeros((2, 3, 4)), 0, -1))
+        (4, 3, 2)
+    """
     order = list(range(len(x.shape)))
     a, b = axis_index(axis1, len(order), "axis1"), axis_index(axis2, len(order), "axis2")
     order[a], order[b] = order[b], order[a]
@@ -110,7 +155,13 @@ def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
 
 @composite
 def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
-    """`x` with the dimensions `source` moved to the places `destination` (ints or equally long tuples)."""
+    """`x` with the dimensions `source` moved to the places `destination` (ints or equally long tuples).
+
+    Example:
+        >>> from unidl import ops
+        >>> ops.shape(ops.moveaxis(ops.zeros((2, 3, 4)), 0, -1))
+        (3, 4, 2)
+    """
     rank = len(x.shape)
     sources = [axis_index(a, rank, "source") for a in (source if isinstance(source, (tuple, list)) else [source])]
     places = [
@@ -118,6 +169,8 @@ def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
         for a in (destination if isinstance(destination, (tuple, list)) else [destination])
     ]
     require(len(sources) == len(places), f"`source` {source} and `destination` {destination} differ in length.")
+    for what, axes in (("source", sources), ("destination", places)):
+        require(len(set(axes)) == len(axes), f"`{what}` names a dimension twice: {axes}.")
     order = [a for a in range(rank) if a not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
@@ -126,7 +179,13 @@ def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
 
 @primitive
 def expand_dims(x: Tensor, axis: Any) -> Tensor:
-    """`x` with new dimensions of size 1 at the places `axis` (an int or a tuple) of the result."""
+    """`x` with new dimensions of size 1 at the places `axis` (an int or a tuple) of the result.
+
+    Example:
+        >>> from unidl import ops
+        >>> ops.shape(ops.expand_dims(ops.zeros((2, 3)), (0, -1)))
+        (1, 2, 3, 1)
+    """
     places = axis if isinstance(axis, (tuple, list)) else [axis]
     rank = len(x.shape) + len(places)
     at = sorted(axis_index(a, rank) for a in places)
@@ -139,7 +198,13 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
 
 @primitive
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
-    """`x` without the dimensions `axis`, which must be of size 1; None: without all such."""
+    """`x` without the dimensions `axis`, which must be of size 1; None: without all such.
+
+    Example:
+        >>> from unidl import ops
+        >>> ops.shape(ops.squeeze(ops.zeros((1, 3, 1)), -1))
+        (1, 3)
+    """
     if axis is None:
         require(None not in x.shape, f"shape {list(x.shape)} has unknown dimensions: give `axis`.")
         return TensorSpec(tuple(d for d in x.shape if d != 1), x.dtype)
@@ -149,16 +214,64 @@ def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     return TensorSpec(tuple(d for i, d in enumerate(x.shape) if i not in gone), x.dtype)
 
 
+def view(x: Any, dtype: Any = None) -> Any:
+    """The bits of `x` read as numbers of another dtype; None: `x` itself.
+
+    If these have another number of bytes, the size of the last dimension changes accordingly. Bytes become bools as
+    numbers do.
+
+    Example:
+        >>> from unidl import ops
+        >>> print(ops.convert_to_numpy(ops.view(ops.array([1.0, 2.0]), "int32")))
+        [1065353216 1073741824]
+        >>> print(ops.convert_to_numpy(ops.view(ops.array([1, 257]), "uint8")))
+        [1 0 0 0 1 1 0 0]
+    """
+    return ops.convert_to_tensor(x) if dtype is None else _view(x, dtype)
+
+
+@primitive(name="view")
+def _view(x: Tensor, dtype: Any) -> Tensor:
+    """The bits of `x` read as numbers of another dtype."""
+    dtype = dtype_name(dtype)
+    have, want = itemsize(x.dtype), itemsize(dtype)
+    if have == want:
+        return TensorSpec(x.shape, dtype)
+    n = x.shape[-1] if x.shape else 0
+    fits = bool(x.shape) and (n is None or n * have % want == 0)
+    require(fits, f"{x.dtype} in shape {list(x.shape)} cannot be read as {dtype}: {have} bytes each, not {want}.")
+    return TensorSpec((*x.shape[:-1], None if n is None else n * have // want), dtype)
+
+
+def itemsize(dtype: str) -> int:
+    """The bytes of a number of `dtype`."""
+    return 1 if dtype == "bool" else int(re.sub(r"\D", "", dtype)) // 8
+
+
 @composite
 def ravel(x: Tensor) -> Tensor:
-    """The elements of `x` in one dimension, in row-major order."""
+    """The elements of `x` in one dimension, in row-major order.
+
+    Example:
+        >>> from unidl import ops
+        >>> print(ops.convert_to_numpy(ops.ravel([[1, 2], [3, 4]])))
+        [1 2 3 4]
+    """
     return ops.reshape(x, (-1,))
 
 
 @primitive
 def broadcast_to(x: Tensor, shape: Any) -> Tensor:
-    """`x` repeated along new and size-1 dimensions to `shape`."""
+    """`x` repeated along new and size-1 dimensions to `shape`.
+
+    Example:
+        >>> from unidl import ops
+        >>> print(ops.convert_to_numpy(ops.broadcast_to([1, 2], (2, 2))))
+        [[1 2]
+         [1 2]]
+    """
     want = static_shape(shape)
+    require(all(d is None or d >= 0 for d in want), f"`shape` {list(want)} has a negative size.")
     result = broadcast(x.shape, want)
     require(len(result) == len(want), f"shape {list(x.shape)} does not broadcast to {list(want)}.")
     for have, asked in zip(result, want, strict=True):
@@ -179,6 +292,7 @@ __all__ = [
     "moveaxis",
     "expand_dims",
     "squeeze",
+    "view",
     "ravel",
     "broadcast_to",
 ]

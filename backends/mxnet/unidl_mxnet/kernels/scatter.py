@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from unidl_mxnet.kernels._common import FLOATS, cast_to, noted, reshape_to
+from unidl_mxnet.kernels._common import cast_to, noted, reshape_to
+from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import broadcast_to, concatenate, getitem
 
 _WIDER = {"bool": "int32", "int8": "int32", "uint8": "int32"}  # for dtypes that mxnet cannot accumulate
@@ -33,6 +34,17 @@ def scatter_update(F: Any, inputs: Any, indices: Any, updates: Any, reduction: s
     else:
         result = _by_place(F, flat, new, rows, reduction, wide)
     return reshape_to(F, cast_to(F, noted(F, result, (height, row), wide), dtype), shape)
+
+
+def gather_nd(F: Any, x: Any, indices: Any) -> Any:
+    shape, dtype = F.shape(x), F.dtype(x)
+    *lead, k = F.shape(indices)
+    wanted = (*lead, *shape[k:])
+    if 0 in wanted:
+        return zeros(F, wanted, dtype)
+    flat = reshape_to(F, x, (math.prod(shape[:k]), math.prod(shape[k:])))
+    found = F._npi_take(flat, _rows(F, indices, shape[:k], math.prod(lead)), axis=0, mode="clip")
+    return reshape_to(F, noted(F, found, (math.prod(lead), math.prod(shape[k:])), dtype), wanted)
 
 
 def _rows(F: Any, indices: Any, sizes: tuple[int, ...], count: int) -> Any:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from unidl.backend.attributes import pad_pairs
+import numpy as np
+
+from unidl.backend.attributes import copied_places, pad_pairs
 from unidl.dtypes import dtype_name
+from unidl_mxnet._invoke import ARRAYS
 from unidl_mxnet.kernels._common import FLOATS, axes_of, broadcast, cast_to, noted, reshape_to
 from unidl_mxnet.kernels.creation import zeros
+from unidl_mxnet.tensors import from_host
 
 
 def reshape(F: Any, x: Any, newshape: Any) -> Any:
@@ -113,15 +118,7 @@ def _pad_axis(F: Any, x: Any, shape: list[int], axis: int, before: int, after: i
 
         parts = [piece(before)] * (before > 0) + [x] + [piece(after)] * (after > 0)
         return concatenate(F, parts, axis)
-    period = {"reflect": max(2 * n - 2, 1), "symmetric": 2 * n, "edge": 1}[mode]
-    places = []
-    for i in range(-before, n + after):
-        if mode == "edge":
-            places.append(min(max(i, 0), n - 1))
-        else:
-            j = i % period
-            places.append(j if j < n else period - j - (mode == "symmetric"))
-    return _pick_rows(F, x, places, axis)
+    return _pick_rows(F, x, copied_places(n, before, after, mode), axis)
 
 
 def _pick_rows(F: Any, x: Any, places: list[int], axis: int) -> Any:
@@ -168,8 +165,6 @@ def flip(F: Any, x: Any, axis: Any = None) -> Any:
 def getitem(F: Any, x: Any, key: Any) -> Any:
     shape = F.shape(x)
     items = list(key) if isinstance(key, tuple) else [key]
-    if len(items) == 1 and _is_index_tensor(items[0]):
-        return take(F, x, items[0], 0)
     used = len([k for k in items if k is not None and k is not Ellipsis])
     place = next((i for i, k in enumerate(items) if k is Ellipsis), None)
     full = [slice(None)] * (len(shape) - used)
@@ -203,10 +198,6 @@ def getitem(F: Any, x: Any, key: Any) -> Any:
     if tuple(cut) != tuple(shape) or any(s < 0 for s in step):
         x = noted(F, F._npi_slice(x, begin=tuple(begin), end=tuple(end), step=tuple(step)), tuple(cut), F.dtype(x))
     return x if tuple(dims) == tuple(cut) else reshape_to(F, x, tuple(dims))
-
-
-def _is_index_tensor(key: Any) -> bool:
-    return not (key is None or key is Ellipsis or isinstance(key, (int, slice)) or hasattr(key, "__index__"))
 
 
 def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -246,7 +237,9 @@ def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> An
     return F._np_transpose(picked, axes=tuple(order.index(i) for i in range(rank)))
 
 
-def one_hot(F: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def one_hot(F: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
+    if sparse or num_classes < 0:
+        raise ValueError("no sparse tensors, and no negative sizes")
     rank = len(F.shape(x)) + 1
     dtype = dtype_name(dtype)
     result = F._npx_one_hot(cast_to(F, x, "int32"), depth=num_classes, dtype="float32" if dtype == "bool" else dtype)
@@ -255,60 +248,21 @@ def one_hot(F: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None)
     return result if axis == rank - 1 else _transpose(F, result, (*range(axis), rank - 1, *range(axis, rank - 1)))
 
 
-_WIDER = {"bool": "int8", "float16": "float32"}  # for dtypes that mxnet cannot sort
+# -- what needs values on the host -----------------------------------------------------------------
 
 
-def sort(F: Any, x: Any, axis: int = -1) -> Any:
-    dtype, shape = F.dtype(x), F.shape(x)
-    if dtype in _WIDER:
-        return cast_to(F, sort(F, cast_to(F, x, _WIDER[dtype]), axis), dtype)
-    if dtype not in FLOATS or 0 in shape:
-        return F._npi_sort(x, axis=axis, is_ascend=True)
-    # mxnet's order of NaNs is undefined: they are sorted as infinities and put back at the end.
-    nan = F._npi_isnan(x)
-    high = F._npi_add_scalar(zeros(F, (), dtype), scalar="inf")
-    ordered = F._npi_sort(F._npi_where(nan, high, x), axis=axis, is_ascend=True)
-    numbers = F._np_sum(F._npi_cast(F._npi_logical_not(nan), dtype="int32"), axis=axis, keepdims=True)
-    axis %= len(shape)
-    places = F._npi_arange(start="0", stop=repr(shape[axis]), step="1", dtype="int32")
-    places = F._np_reshape(places, newshape=(shape[axis], *(1,) * (len(shape) - 1 - axis)))
-    lost = F._npi_add_scalar(zeros(F, (), dtype), scalar="nan")
-    return F._npi_where(F._npi_less(places, numbers), ordered, lost)
+def _repeat_each(x: Any, repeats: Any, axis: int) -> Any:
+    axis %= len(x.shape)
+    counts = repeats.asnumpy().reshape(-1)
+    if counts.size == 1:
+        return repeat(ARRAYS, x, int(counts[0]), axis)
+    return take(ARRAYS, x, from_host(np.repeat(np.arange(counts.size), counts)), axis)
 
 
-def argsort(F: Any, x: Any, axis: int = -1) -> Any:
-    dtype, shape = F.dtype(x), F.shape(x)
-    axis %= len(shape)
-    n = shape[axis]
-    if 0 in shape:
-        return zeros(F, shape, "int32")
-    x, dtype = cast_to(F, x, _WIDER.get(dtype, dtype)), _WIDER.get(dtype, dtype)
-    nan = None
-    if dtype in FLOATS:
-        nan = F._npi_isnan(x)
-        x = noted(F, F._npi_where(nan, F._npi_add_scalar(zeros(F, (), dtype), scalar="inf"), x), shape, dtype)
-    # mxnet's order is not stable. Equal neighbours are numbered as one group (NaNs as the one after
-    # infinity), and the places sorted again by (group, place).
-    first = noted(F, F._npi_argsort(x, axis=axis, is_ascend=True, dtype="int32"), shape, "int32")
-    ordered = noted(F, take_along_axis(F, noted(F, x, shape, F.dtype(x)), first, axis), shape, F.dtype(x))
-    front = (slice(None),) * axis
-    here, before = getitem(F, ordered, (*front, slice(1, None))), getitem(F, ordered, (*front, slice(0, n - 1)))
-    start = zeros(F, (*shape[:axis], 1, *shape[axis + 1 :]), "int64")
-    parts = [start, F._npi_cast(F._npi_not_equal(here, before), dtype="int64")] if n > 1 else [start]
-    group = F._np_cumsum(concatenate(F, parts, axis), axis=axis)
-    if nan is not None:
-        lost = noted(F, F._npi_cast(nan, dtype="int64"), shape, "int64")
-        group = F._npi_add(group, take_along_axis(F, lost, first, axis))
-    key = F._npi_add(F._npi_multiply_scalar(group, scalar=repr(n)), F._npi_cast(first, dtype="int64"))
-    key = F._npi_sort(key, axis=axis, is_ascend=True)
-    return F._npi_cast(F._npi_mod_scalar(key, scalar=repr(n)), dtype="int32")
+def _view(x: Any, dtype: str) -> Any:
+    array = np.ascontiguousarray(x.asnumpy()).reshape(x.shape)
+    return from_host(array.view("uint8") != 0 if dtype == "bool" else array.view(dtype))
 
 
-def top_k(F: Any, x: Any, k: int, sorted: bool = True) -> Any:
-    shape = F.shape(x)
-    if F.dtype(x) == "float16":
-        values, places = top_k(F, cast_to(F, x, "float32"), k, sorted)
-        return cast_to(F, values, "float16"), places
-    if k == 0:
-        return zeros(F, (*shape[:-1], 0), F.dtype(x)), zeros(F, (*shape[:-1], 0), "int32")
-    return tuple(F._npx_topk(x, k=k, axis=-1, ret_typ="both", is_ascend=False, dtype="int32"))
+#: Ops on arrays only: a graph with one of them is replayed.
+EAGER: dict[str, Callable[..., Any]] = {"repeat_each": _repeat_each, "view": _view}

@@ -30,6 +30,11 @@ def _scatter_update(r: Draw) -> tuple[Any, ...]:
     return inputs, indices, updates, r.choice(*reductions)
 
 
+def _gather_nd(r: Draw) -> tuple[Any, ...]:
+    shape = r.shape(1, 3)
+    return r.array(shape), _places(r, shape)
+
+
 def _scatter(r: Draw) -> tuple[Any, ...]:
     shape = r.shape(1, 3)
     indices = _places(r, shape)
@@ -45,6 +50,7 @@ add(
     refuses=True,
     tolerance=_LOOSE,
 )
+add("gather_nd", _gather_nd, (*ANY, *SMALL, *COMPLEX), gradient="x", refuses=True)
 add("scatter", _scatter, (*ANY, *SMALL, *COMPLEX), gradient="values", refuses=True, tolerance=_LOOSE)
 
 
