@@ -1,4 +1,4 @@
-"""Recurrent layers, step by step as their declarations define them."""
+"""Recurrent layers, step by step as their declarations define them; decoding of sequences."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from unidl.backend.ctc import beam_search
 from unidl_numpy.dtypes import wide
 from unidl_numpy.elementwise import sigmoid
 from unidl_numpy.kernel import kernels
@@ -95,4 +96,4 @@ def _projected(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np
     return x @ kernel if bias is None else x @ kernel + wide(bias)
 
 
-TABLE = kernels({"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn})
+TABLE = kernels({"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn, "ctc_beam_search": beam_search})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from unidl.backend.ctc import beam_search
 from unidl_tensorflow._engine import tensorflow as tf
 from unidl_tensorflow.compiling import compiling
 from unidl_tensorflow.linalg import linear
@@ -160,4 +161,18 @@ def _scan(step: Step, x: Tensor, states: tuple[Tensor, ...], mask: Tensor | None
     return out, tuple(last)
 
 
-TABLE: dict[str, Any] = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn}
+def ctc_beam_search(
+    inputs: Tensor, sequence_lengths: Tensor, beam_width: int, top_paths: int, mask_index: int
+) -> tuple[Tensor, Tensor]:
+    """On the host."""
+
+    def search(x: Any, lengths: Any) -> Any:
+        return beam_search(x, lengths, beam_width, top_paths, mask_index)
+
+    paths, scores = tf.numpy_function(search, [inputs, sequence_lengths], (tf.int32, inputs.dtype), stateful=False)
+    paths.set_shape((top_paths, *inputs.shape[:2]))
+    scores.set_shape((inputs.shape[0], top_paths))
+    return paths, scores
+
+
+TABLE: dict[str, Any] = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn, "ctc_beam_search": ctc_beam_search}

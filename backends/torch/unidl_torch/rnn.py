@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from unidl.backend.ctc import beam_search
 
 
 def lstm(
@@ -159,4 +162,37 @@ def _steps(step: Any, x: Tensor, state: tuple[Tensor, ...], mask: Tensor | None)
     return out, state
 
 
-TABLE: dict[str, Any] = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn}
+def ctc_loss(
+    target: Tensor, output: Tensor, target_length: Tensor, output_length: Tensor, mask_index: int = 0
+) -> Tensor:
+    classes = output.shape[2]
+    if not -classes <= mask_index < classes:
+        raise ValueError(f"mask_index {mask_index} is out of range for {classes} classes")
+    wide = output.float() if output.dtype.itemsize == 2 else output
+    logs = torch.log_softmax(wide, -1).transpose(0, 1)
+    loss = F.ctc_loss(
+        logs, target.long().clamp(0, classes - 1), output_length.long(), target_length.long(), mask_index % classes,
+        "none",
+    )  # fmt: skip
+    if logs.requires_grad:  # the kernel's gradient is NaN where the loss is infinite
+        lost = torch.isinf(loss.detach())[None, :, None]
+        logs.register_hook(lambda gradient: gradient.masked_fill(lost, 0.0))
+    return loss
+
+
+def ctc_beam_search(
+    inputs: Tensor, sequence_lengths: Tensor, beam_width: int, top_paths: int, mask_index: int
+) -> tuple[Tensor, Tensor]:
+    """On the host."""
+    x, lengths = inputs.detach().cpu().numpy(), sequence_lengths.cpu().numpy()
+    paths, scores = beam_search(x, lengths, beam_width, top_paths, mask_index)
+    return torch.from_numpy(paths).to(inputs.device), torch.from_numpy(scores).to(inputs.device)
+
+
+TABLE: dict[str, Any] = {
+    "lstm": lstm,
+    "gru": gru,
+    "simple_rnn": simple_rnn,
+    "ctc_loss": ctc_loss,
+    "ctc_beam_search": ctc_beam_search,
+}

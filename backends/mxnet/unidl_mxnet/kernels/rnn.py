@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from unidl.backend.ctc import beam_search
+from unidl_mxnet._engine import mx
 from unidl_mxnet.kernels._common import in_float32, noted, reshape_to
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import getitem
@@ -155,3 +157,12 @@ def _wide(F: Any, fn: Callable[..., Any], tensors: tuple[Any, ...], **rest: Any)
     given = [t for t in tensors if t is not None]
     missing = [None] * (len(tensors) - len(given))
     return in_float32(F, lambda *t: fn(F, *t, *missing, **rest), *given)
+
+
+def _ctc_beam_search(inputs: Any, sequence_lengths: Any, beam_width: int, top_paths: int, mask_index: int) -> Any:
+    found = beam_search(inputs.asnumpy(), sequence_lengths.asnumpy(), beam_width, top_paths, mask_index)
+    return tuple(mx.np.array(x, dtype=x.dtype.name) for x in found)
+
+
+#: Ops on arrays only: a graph with one of them is replayed.
+EAGER: dict[str, Callable[..., Any]] = {"ctc_beam_search": _ctc_beam_search}

@@ -1,4 +1,4 @@
-"""Cases of recurrent ops."""
+"""Cases of recurrent ops and of connectionist temporal classification."""
 
 from __future__ import annotations
 
@@ -41,3 +41,38 @@ _WEIGHTS = "kernel recurrent_kernel bias"
 add("lstm", _recurrent(4, 2), unknown="x h0 c0 mask", gradient=f"x h0 c0 {_WEIGHTS}", tolerance=_TOLERANCE)
 add("gru", _recurrent(3, 1), unknown="x h0 mask", gradient=f"x h0 {_WEIGHTS}", tolerance=_TOLERANCE)
 add("simple_rnn", _recurrent(1, 1), unknown="x h0 mask", gradient=f"x h0 {_WEIGHTS}", tolerance=_TOLERANCE)
+
+
+def _labelled(r: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    """Labels, logits, both lengths, and the class for none; some examples too short for their labels."""
+    batch, time, classes, most = (
+        r.integer(1, 3),
+        r.integer(1, 6),
+        r.integer(2, 4),
+        r.integer(0 if not r.smooth else 1, 3),
+    )
+    blank = r.integer(0, classes - 1)
+    labels = r.numbers.integers(0, classes - 1, (batch, most))
+    labels = (labels + (labels >= blank)).astype(r.choice("int32", "int64"))
+    lengths = r.numbers.integers(0, most + 1, batch).astype("int32")
+    times = r.numbers.integers(0, time + 1, batch).astype("int32")
+    if r.smooth:  # as many steps as are needed
+        times = np.full(batch, time, "int32")
+        lengths = np.minimum(lengths, (time + 1) // 2).astype("int32")
+    return labels, r.array((batch, time, classes)), lengths, times, blank
+
+
+def _decoded(r: Draw) -> tuple[Any, ...]:
+    _, logits, _, times, blank = _labelled(r)
+    logits = r.array(logits.shape, distinct=True)
+    return logits, times, r.choice("greedy", "beam_search"), r.choice(3, 100), r.integer(1, 3), r.flag(), blank
+
+
+def _searched(r: Draw) -> tuple[Any, ...]:
+    logits, times, _, width, paths, _, blank = _decoded(r)
+    return logits, times, width, paths, blank
+
+
+add("ctc_loss", _labelled, unknown="output", refuses=True, gradient="output", tolerance=Tolerance(8, True))
+add("ctc_decode", _decoded, ("float32", "float64"), refuses=True, tolerance=_TOLERANCE)
+add("ctc_beam_search", _searched, ("float32", "float64"), tolerance=_TOLERANCE)
