@@ -16,6 +16,7 @@ the C++ side to parse (``scalar=``) are passed as text, so that 1, 1.0 and True 
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -41,15 +42,26 @@ def _operator(name: str) -> ctypes.c_void_p:
     return handle
 
 
-class _Attributes(dict):
-    """Attribute lists in C form, by their Python values."""
+def _forget_errno() -> None:
+    """Set the C library's errno to 0: mxnet refuses an infinite attribute if an overflow has left its mark there."""
+    if _errno is not None:
+        _errno()[0] = 0
 
-    def __missing__(self, key: tuple[tuple[str, Any], ...]) -> tuple[Any, Any, Any]:
+
+_errno = getattr(ctypes.CDLL(None), "__errno_location", None) if sys.platform == "linux" else None
+if _errno is not None:
+    _errno.restype = ctypes.POINTER(ctypes.c_int)
+
+
+class _Attributes(dict):
+    """Attribute lists in C form, and whether an infinity is among them, by their Python values."""
+
+    def __missing__(self, key: tuple[tuple[str, Any], ...]) -> tuple[Any, Any, Any, bool]:
         if len(self) >= _PACKED_MAX:
             self.clear()
         keys = (ctypes.c_char_p * len(key))(*[name.encode() for name, _ in key])
         values = (ctypes.c_char_p * len(key))(*[str(value).encode() for _, value in key])
-        self[key] = packed = (ctypes.c_int(len(key)), keys, values)
+        self[key] = packed = (ctypes.c_int(len(key)), keys, values, any("inf" in str(value) for _, value in key))
         return packed
 
 
@@ -60,7 +72,9 @@ def _array_call(name: str) -> Callable[..., Any]:
     stypes_type, byref, cast, c_int = ctypes.POINTER(ctypes.c_int), ctypes.byref, ctypes.cast, ctypes.c_int
 
     def call(*inputs: Any, out: Any = None, **attrs: Any) -> Any:
-        count, keys, values = attributes[tuple(attrs.items())]
+        count, keys, values, infinite = attributes[tuple(attrs.items())]
+        if infinite:
+            _forget_errno()
         if out is None:
             n, results = c_int(0), empty()
         else:
@@ -160,6 +174,7 @@ class Symbols:
             handle = mx.base.SymbolHandle()
             keys = mx.base.c_str_array(attrs.keys())
             values = mx.base.c_str_array([str(v) for v in attrs.values()])
+            _forget_errno()
             _check(_LIB.MXSymbolCreateAtomicSymbol(operator, len(attrs), keys, values, ctypes.byref(handle)))
             symbol = symbol_class(handle)
             handles = mx.base.c_handle_array([x.native for x in inputs])

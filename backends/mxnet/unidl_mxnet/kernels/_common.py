@@ -17,6 +17,8 @@ def axes_of(axis: Any, rank: int) -> Shape:
     axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
     if any(not -rank <= a < rank for a in axes):
         raise ValueError(f"axis {axis} is out of range for {rank} dimensions")
+    if len({a % rank for a in axes}) != len(axes):
+        raise ValueError(f"axis {axis} names a dimension twice")
     return tuple(sorted({a % rank for a in axes}))
 
 

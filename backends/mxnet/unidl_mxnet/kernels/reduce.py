@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 from unidl.dtypes import dtype_name
-from unidl_mxnet.kernels._common import axes_of, cast_to, noted, reduced, reshape_to
+from unidl_mxnet.kernels._common import FLOATS, axes_of, cast_to, noted, reduced, reshape_to
 from unidl_mxnet.kernels.creation import ones, zeros
 from unidl_mxnet.kernels.elementwise import maximum, minimum
 from unidl_mxnet.kernels.shape import concatenate, getitem
@@ -25,29 +26,42 @@ def _constant(F: Any, x: Any, axis: Any, keepdims: bool, number: float, dtype: s
 
 
 def sum(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    dtype = F.dtype(x)
-    if axis == ():
-        return cast_to(F, x, _WIDE.get(dtype, dtype))
-    if 0 in F.shape(x):
-        return zeros(F, reduced(F.shape(x), axis, keepdims), _WIDE.get(dtype, dtype))
-    return F._np_sum(cast_to(F, x, _WIDE.get(dtype, dtype)), axis=_axes(axis), keepdims=keepdims)
+    dtype, shape = F.dtype(x), F.shape(x)
+    wide = _WIDE.get(dtype, dtype)
+    if not axes_of(axis, len(shape)):
+        return cast_to(F, x, wide)
+    if 0 in shape:
+        return zeros(F, reduced(shape, axis, keepdims), wide)
+    if dtype in FLOATS:
+        return _exact(F, F.sum, x, axis, keepdims)
+    return F._np_sum(cast_to(F, x, wide), axis=_axes(axis), keepdims=keepdims)
+
+
+def _exact(F: Any, reduce: Callable[..., Any], x: Any, axis: Any, keepdims: bool) -> Any:
+    """A sum or mean of floats by mxnet's older operators: the newer ones make NaN of infinities."""
+    shape, wanted = F.shape(x), reduced(F.shape(x), axis, keepdims)
+    result = reduce(x, axis=axes_of(axis, len(shape)), keepdims=keepdims)
+    return noted(F, result, wanted, F.dtype(x)) if wanted else reshape_to(F, noted(F, result, (1,), F.dtype(x)), ())
 
 
 def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
+    shape = F.shape(x)
     dtype = dtype_name(dtype) if dtype is not None else _WIDE.get(F.dtype(x), F.dtype(x))
-    if axis == ():
+    if not axes_of(axis, len(shape)):
         return cast_to(F, x, dtype)
-    if 0 in F.shape(x):
+    if 0 in shape:
         return _constant(F, x, axis, keepdims, 1, dtype)
-    return F._np_prod(cast_to(F, x, dtype), axis=_axes(axis), keepdims=keepdims)
+    wide = "float32" if dtype == "float16" else dtype
+    result = F._np_prod(cast_to(F, x, wide), axis=_axes(axis), keepdims=keepdims)
+    return cast_to(F, noted(F, result, reduced(shape, axis, keepdims), wide), dtype)
 
 
 def mean(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    if axis == ():
+    if not axes_of(axis, len(F.shape(x))):
         return x
     if 0 in F.shape(x):
         return _constant(F, x, axis, keepdims, math.nan, F.dtype(x))
-    return F._npi_mean(x, axis=_axes(axis), keepdims=keepdims)
+    return _exact(F, F.mean, x, axis, keepdims)
 
 
 def _extreme(operator: str, limit: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,9 +69,10 @@ def _extreme(operator: str, limit: Callable[..., Any]) -> Callable[..., Any]:
         if F.dtype(x) == "bool":
             return cast_to(F, kernel(F, cast_to(F, x, "int8"), axis, keepdims, initial), "bool")
         shape = F.shape(x)
+        axes = axes_of(axis, len(shape))
         if initial is not None and 0 in shape:
             return _constant(F, x, axis, keepdims, initial, F.dtype(x))
-        result = x if axis == () or shape == () else getattr(F, operator)(x, axis=_axes(axis), keepdims=keepdims)
+        result = x if not axes else getattr(F, operator)(x, axis=_axes(axis), keepdims=keepdims)
         if initial is None:
             return result
         return limit(F, noted(F, result, reduced(shape, axis, keepdims), F.dtype(x)), initial)
@@ -70,11 +85,15 @@ min = _extreme("_np_min", minimum)
 
 
 def any(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return cast_to(F, x, "bool") if axis == () else F._np_any(x, axis=_axes(axis), keepdims=keepdims)
+    return (
+        F._np_any(x, axis=_axes(axis), keepdims=keepdims) if axes_of(axis, len(F.shape(x))) else cast_to(F, x, "bool")
+    )
 
 
 def all(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return cast_to(F, x, "bool") if axis == () else F._np_all(x, axis=_axes(axis), keepdims=keepdims)
+    return (
+        F._np_all(x, axis=_axes(axis), keepdims=keepdims) if axes_of(axis, len(F.shape(x))) else cast_to(F, x, "bool")
+    )
 
 
 def argmax(F: Any, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
@@ -92,17 +111,28 @@ def _argument(F: Any, operator: str, x: Any, axis: int | None, keepdims: bool) -
     if axis is None:
         result = getattr(F, operator)(reshape_to(F, x, (math.prod(shape),)), axis=0, keepdims=False)
         return reshape_to(F, cast_to(F, result, "int32"), (1,) * len(shape) if keepdims else ())
+    axes_of(axis, len(shape))
     return cast_to(F, getattr(F, operator)(x, axis=axis, keepdims=keepdims), "int32")
 
 
 def cumsum(F: Any, x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    x, axis = _along(F, x, axis, dtype)
-    return F._np_cumsum(x, axis=axis)
+    return _in_float32(F, lambda x, axis: F._np_cumsum(x, axis=axis), *_along(F, x, axis, dtype))
+
+
+def _in_float32(F: Any, run: Callable[..., Any], x: Any, axis: int) -> Any:
+    """``run(x, axis)``, float16 by way of float32."""
+    dtype, shape = F.dtype(x), F.shape(x)
+    if dtype != "float16":
+        return run(x, axis)
+    return cast_to(F, noted(F, run(cast_to(F, x, "float32"), axis), shape, "float32"), dtype)
 
 
 def cumprod(F: Any, x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    return _in_float32(F, functools.partial(_products, F), *_along(F, x, axis, dtype))
+
+
+def _products(F: Any, x: Any, axis: int) -> Any:
     # mxnet has none. Doubling: after step s each element is the product of the last 2s elements.
-    x, axis = _along(F, x, axis, dtype)
     shape = F.shape(x)
     n, front = shape[axis], (slice(None),) * axis
     kind = F.dtype(x)
@@ -120,7 +150,7 @@ def _along(F: Any, x: Any, axis: int | None, dtype: Any) -> tuple[Any, int]:
     x = cast_to(F, x, dtype_name(dtype or ("int32" if F.dtype(x) == "bool" else F.dtype(x))))
     if axis is None:
         return reshape_to(F, x, (math.prod(shape),)), 0
-    return x, axis % len(shape)
+    return x, axes_of(axis, len(shape))[0]
 
 
 def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -128,15 +158,17 @@ def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     axes = axes_of(axis, len(shape))
     if not axes or 0 in shape:
         return F._npi_log(sum(F, F._npi_exp(x), axis, keepdims))
-    highest = F._np_max(F.BlockGrad(x), axis=axes, keepdims=True)
-    top = F._npi_where(F._npi_isfinite(highest), highest, zeros(F, (), F.dtype(x)))
-    total = F._np_sum(F._npi_exp(F._npi_subtract(x, top)), axis=axes, keepdims=True)
+    top = F._np_max(F.BlockGrad(x), axis=axes, keepdims=True)
+    top = F._npi_where(F._npi_isfinite(top), top, zeros(F, (), F.dtype(x)))
+    total = _exact(F, F.sum, noted(F, F._npi_exp(F._npi_subtract(x, top)), shape, F.dtype(x)), axes, True)
     result = F._npi_add(F._npi_log(total), top)
-    # mxnet's compensated sum of an infinity is NaN.
-    result = F._npi_where(F._npi_equal_scalar(highest, scalar="inf"), highest, result)
     return reshape_to(F, result, reduced(shape, axis, keepdims))
 
 
 def var(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    dtype, shape = F.dtype(x), F.shape(x)
+    wide = "float32" if dtype == "float16" else dtype
+    x = noted(F, cast_to(F, x, wide), shape, wide)
     centred = F._npi_subtract(x, mean(F, x, axis, True))
-    return mean(F, F._npi_square(centred), axis, keepdims)
+    result = mean(F, noted(F, F._npi_square(centred), shape, wide), axis, keepdims)
+    return cast_to(F, noted(F, result, reduced(shape, axis, keepdims), wide), dtype)
