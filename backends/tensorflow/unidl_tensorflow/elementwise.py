@@ -44,20 +44,26 @@ def _wide(fn: Callable[..., Tensor], dtypes: frozenset[Any]) -> Callable[..., Te
     return call
 
 
-def _of_floats(fn: Callable[[Tensor], Tensor], otherwise: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _rounded(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """`fn` of floats; integers stay as they are, and for complex numbers it has no kernel."""
+
     @functools.wraps(fn)
     def call(x: Tensor) -> Tensor:
-        return fn(x) if x.dtype in FLOATS else otherwise(x)
+        return fn(x) if x.dtype in FLOATS or x.dtype in COMPLEX else tf.identity(x)
 
     return call
 
 
-def _none(x: Tensor) -> Tensor:
-    return tf.zeros_like(x, tf.bool)
+def _kind(fn: Callable[[Tensor], Tensor], of_integers: Any, joined: Any) -> Callable[[Tensor], Tensor]:
+    """A question about floats, asked of both parts of complex numbers, with a fixed answer for integers."""
 
+    @functools.wraps(fn)
+    def call(x: Tensor) -> Tensor:
+        if x.dtype in COMPLEX:
+            return joined(fn(tf.math.real(x)), fn(tf.math.imag(x)))
+        return fn(x) if x.dtype in FLOATS else of_integers(x, tf.bool)
 
-def _all(x: Tensor) -> Tensor:
-    return tf.ones_like(x, tf.bool)
+    return call
 
 
 def absolute(x: Tensor) -> Tensor:
@@ -70,10 +76,14 @@ def negative(x: Tensor) -> Tensor:
 
 
 def sign(x: Tensor) -> Tensor:
+    if x.dtype in COMPLEX:
+        raise TypeError("complex numbers have no sign")
     return tf.cast(tf.cast(x, tf.bool), x.dtype) if x.dtype in UNSIGNED or x.dtype is tf.bool else tf.sign(x)
 
 
 def round(x: Tensor, decimals: int = 0) -> Tensor:
+    if x.dtype in COMPLEX:
+        raise TypeError("complex numbers are not rounded")
     if decimals == 0 or (decimals > 0 and x.dtype not in FLOATS):
         return tf.round(x) if x.dtype in FLOATS else tf.identity(x)
     if x.dtype not in FLOATS:
@@ -83,8 +93,10 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
 
 
 def cast(x: Tensor, dtype: str) -> Tensor:
-    if dtype == "bool" and x.dtype in COMPLEX:
-        return tf.not_equal(x, 0)
+    if x.dtype in COMPLEX:
+        if dtype == "bool":
+            return tf.not_equal(x, 0)
+        x = x if dtype.startswith("complex") else tf.math.real(x)
     return tf.cast(x, dtype)
 
 
@@ -93,14 +105,45 @@ def erf(x: Tensor) -> Tensor:
     return tf.math.erf(tf.clip_by_value(x, -7.0, 7.0) if x.dtype is tf.float64 else x)
 
 
+def erfc(x: Tensor) -> Tensor:
+    return tf.math.erfc(tf.clip_by_value(x, -7.0, 30.0) if x.dtype is tf.float64 else x)
+
+
+def i0(x: Tensor) -> Tensor:
+    return tf.where(tf.math.is_inf(x), tf.cast(float("inf"), x.dtype), tf.math.bessel_i0(x))
+
+
+#: Integers whose bits are those of floats.
+_BITS = {tf.float16: tf.int16, tf.bfloat16: tf.int16, tf.float32: tf.int32, tf.float64: tf.int64}
+
+
+def signbit(x: Tensor) -> Tensor:
+    if x.dtype in UNSIGNED or x.dtype is tf.bool:
+        return tf.zeros_like(x, tf.bool)
+    return (tf.bitcast(x, _BITS[x.dtype]) if x.dtype in _BITS else x) < 0  # others are integers, or complex: an error
+
+
+def nextafter(x1: Tensor, x2: Tensor) -> Tensor:
+    if x1.dtype in (tf.float32, tf.float64):
+        return tf.stop_gradient(tf.math.nextafter(x1, x2))
+    # There is no kernel; the bits of floats of one sign are ordered as integers are.
+    zero = tf.zeros((), x1.dtype)
+    bits = tf.bitcast(tf.broadcast_to(x1, tf.broadcast_dynamic_shape(tf.shape(x1), tf.shape(x2))), tf.int16)
+    step = tf.where(tf.equal(x2 > x1, x1 > zero), tf.constant(1, tf.int16), tf.constant(-1, tf.int16))
+    first = tf.where(x2 > zero, tf.constant(1, tf.int16), tf.constant(-32767, tf.int16))
+    near = tf.bitcast(tf.where(tf.equal(x1, zero), first, bits + step), x1.dtype)
+    near = tf.where(tf.equal(x1, x2), x2, near)
+    return tf.stop_gradient(tf.where(tf.math.is_nan(x1) | tf.math.is_nan(x2), x1 + x2, near))
+
+
 def logical_not(x: Tensor) -> Tensor:
-    return tf.logical_not(tf.cast(x, tf.bool))
+    return tf.logical_not(cast(x, "bool"))
 
 
 def _logical(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(fn)
     def call(x1: Tensor, x2: Tensor) -> Tensor:
-        return fn(tf.cast(x1, tf.bool), tf.cast(x2, tf.bool))
+        return fn(cast(x1, "bool"), cast(x2, "bool"))
 
     return call
 
@@ -122,7 +165,48 @@ def mod(x1: Tensor, x2: Tensor) -> Tensor:
     return tf.where(rounded, x1 + x2, remainder)
 
 
-_integer_mod = _wide(tf.math.floormod, frozenset({tf.bool}))
+def _of_integers(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A division that gives 0 where the divisor is 0, where TensorFlow's raises an error."""
+
+    def call(x1: Tensor, x2: Any) -> Tensor:
+        x2 = tf.convert_to_tensor(x2, x1.dtype)
+        zero, one = tf.equal(x2, 0), tf.ones((), x1.dtype)
+        inverse = tf.zeros_like(zero) if x1.dtype in UNSIGNED else tf.equal(x2, -one)
+        # Dividing by -1 by negation: the machine traps at the smallest number.
+        result = fn(x1, tf.where(zero | inverse, one, x2))
+        if fn is tf.math.floordiv and x1.dtype not in UNSIGNED:
+            result = tf.where(inverse, tf.negative(result), result)
+        return tf.where(zero, tf.zeros((), x1.dtype), result)
+
+    return call
+
+
+_integer_mod = _of_integers(tf.math.floormod)
+_integer_fmod = _of_integers(tf.truncatemod)
+
+
+@_binary
+def fmod(x1: Tensor, x2: Tensor) -> Tensor:
+    if x1.dtype not in FLOATS:
+        return _integer_fmod(x1, x2)
+    from unidl import ops  # TensorFlow's own has no gradient
+
+    return ops.fmod.op.rule(x1, x2)
+
+
+@_binary
+def gcd(x1: Tensor, x2: Tensor) -> Tensor:
+    if x1.dtype not in UNSIGNED and not x1.dtype.is_integer:
+        raise TypeError("only integers have divisors")
+    shape = tf.broadcast_dynamic_shape(tf.shape(x1), tf.shape(x2))
+    x1, x2 = tf.broadcast_to(x1, shape), tf.broadcast_to(x2, shape)
+    static = tf.broadcast_static_shape(x1.shape, x2.shape)
+    found = tf.while_loop(
+        lambda a, b: tf.reduce_any(tf.not_equal(b, 0)),
+        lambda a, b: (tf.where(tf.equal(b, 0), a, b), _integer_mod(a, b)),
+        (absolute(x1), absolute(x2)),
+    )[0]
+    return tf.ensure_shape(found, static)
 
 
 @_binary
@@ -137,7 +221,7 @@ def floor_divide(x1: Tensor, x2: Tensor) -> Tensor:
     return tf.stop_gradient(tf.where(beyond, tf.where(apart, tf.cast(-1, x1.dtype), tf.cast(0, x1.dtype)), quotient))
 
 
-_integer_divide = _wide(tf.math.floordiv, frozenset({tf.bool}))
+_integer_divide = _of_integers(tf.math.floordiv)
 
 
 @_binary
@@ -145,14 +229,25 @@ def power(x1: Tensor, x2: Any) -> Tensor:
     if type(x2) in (int, float) and x2 in (1, 2, 3) and x1.dtype in FLOATS:
         # A general power of floats takes ten times as long.
         return tf.identity(x1) if x2 == 1 else tf.square(x1) if x2 == 2 else x1 * tf.square(x1)
-    return _pow(x1, x2)
+    if x1.dtype in FLOATS or x1.dtype in COMPLEX:
+        return tf.pow(x1, x2)
+    x2 = tf.convert_to_tensor(x2, x1.dtype)
+    if x1.dtype is tf.bool:
+        raise TypeError("bools are no numbers")
+    if x1.dtype in UNSIGNED:
+        return _pow(x1, x2)
+    # TensorFlow refuses negative powers of integers.
+    one, zero = tf.ones((), x1.dtype), tf.zeros((), x1.dtype)
+    odd = tf.where(tf.equal(tf.math.floormod(x2, one + one), zero), one, -one)
+    parts = tf.where(tf.equal(x1, one), one, tf.where(tf.equal(x1, -one), odd, zero))
+    return tf.where(x2 < 0, parts, _pow(x1, tf.maximum(x2, zero)))
 
 
-_pow = _wide(tf.pow, frozenset({tf.bool, *UNSIGNED}))
+_pow = _wide(tf.pow, frozenset(WIDER))
 
 
 def where(condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
-    return tf.where(condition if condition.dtype is tf.bool else tf.cast(condition, tf.bool), x1, x2)
+    return tf.where(condition if condition.dtype is tf.bool else cast(condition, "bool"), x1, x2)
 
 
 TABLE: dict[str, Any] = {
@@ -175,13 +270,21 @@ TABLE: dict[str, Any] = {
     "sinh": tf.sinh,
     "cosh": tf.cosh,
     "tanh": tf.tanh,
+    "arcsinh": tf.asinh,
+    "arccosh": tf.acosh,
+    "arctanh": tf.atanh,
     "erf": erf,
-    "floor": _of_floats(tf.floor, tf.identity),
-    "ceil": _of_floats(tf.math.ceil, tf.identity),
+    "erfc": erfc,
+    "erfinv": tf.math.erfinv,
+    "i0": i0,
+    "floor": _rounded(tf.floor),
+    "ceil": _rounded(tf.math.ceil),
     "round": round,
-    "isnan": _of_floats(tf.math.is_nan, _none),
-    "isinf": _of_floats(tf.math.is_inf, _none),
-    "isfinite": _of_floats(tf.math.is_finite, _all),
+    "signbit": signbit,
+    "nextafter": nextafter,
+    "isnan": _kind(tf.math.is_nan, tf.zeros_like, tf.logical_or),
+    "isinf": _kind(tf.math.is_inf, tf.zeros_like, tf.logical_or),
+    "isfinite": _kind(tf.math.is_finite, tf.ones_like, tf.logical_and),
     "logical_not": logical_not,
     "cast": cast,
     "copy": tf.identity,
@@ -193,6 +296,8 @@ TABLE: dict[str, Any] = {
     "divide": _binary(tf.realdiv),
     "floor_divide": floor_divide,
     "mod": mod,
+    "fmod": fmod,
+    "gcd": gcd,
     "power": power,
     "maximum": _binary(tf.maximum, tf.logical_or),
     "minimum": _binary(tf.minimum, tf.logical_and),

@@ -23,6 +23,8 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def gelu(x: Tensor, approximate: bool = True) -> Tensor:
+    if x.dtype.is_complex:
+        raise TypeError("complex numbers have no order")
     if not approximate:
         return 0.5 * x * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
     # tf.nn.gelu raises to the third power, which costs more than all the rest.
@@ -31,15 +33,17 @@ def gelu(x: Tensor, approximate: bool = True) -> Tensor:
 
 
 def softmax(x: Tensor, axis: Any = -1) -> Tensor:
-    if isinstance(axis, (tuple, list)):
-        return tf.exp(x - tf.reduce_logsumexp(x, axis, True))
-    return tf.nn.softmax(x, axis)
+    if isinstance(axis, int) and x.shape.rank:
+        return tf.nn.softmax(x, axis)
+    return tf.exp(log_softmax(x, axis))
 
 
 def log_softmax(x: Tensor, axis: Any = -1) -> Tensor:
-    if isinstance(axis, (tuple, list)):
-        return x - tf.reduce_logsumexp(x, axis, True)
-    return tf.nn.log_softmax(x, axis)
+    if x.shape.rank == 0 and axis is not None:
+        raise ValueError("no dimensions")
+    if isinstance(axis, int):
+        return tf.nn.log_softmax(x, axis)
+    return tf.subtract(x, tf.reduce_logsumexp(x, axis, True))
 
 
 def batch_normalization_training(

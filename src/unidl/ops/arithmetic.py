@@ -219,7 +219,7 @@ def lcm(x1: Tensor, x2: Tensor) -> Tensor:
         [12 15  0]
     """
     need_operands(x1, x2, "integer")
-    return ops.absolute(ops.multiply(ops.floor_divide(x1, ops.gcd(x1, x2)), x2))
+    return ops.multiply(ops.floor_divide(ops.absolute(x1), ops.gcd(x1, x2)), ops.absolute(x2))
 
 
 @composite(promote="x1", floating=True)

@@ -108,6 +108,7 @@ def softsign(x: Tensor) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.softsign([-1.0, 3.0])))
         [-0.5   0.75]
     """
+    need_dtype(x, "x", "floating")
     return ops.divide(x, ops.add(ops.absolute(x), 1.0))
 
 
