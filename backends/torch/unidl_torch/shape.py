@@ -115,7 +115,10 @@ def repeat_each(x: Tensor, repeats: Tensor, axis: int) -> Tensor:
 
 def view(x: Tensor, dtype: str) -> Tensor:
     wanted = torch.uint8 if dtype == "bool" else DTYPES[dtype]
-    if x.dtype.itemsize != wanted.itemsize:  # then strides and offsets matter, even of empty tensors
+    have, want = x.dtype.itemsize, wanted.itemsize
+    if have != want and not x.numel():  # of which PyTorch looks at the strides all the same
+        return x.new_empty((*x.shape[:-1], x.shape[-1] * have // want), dtype=DTYPES[dtype])
+    if have != want:
         x = x.clone(memory_format=torch.contiguous_format)
     return x.view(wanted) != 0 if dtype == "bool" else x.view(wanted)
 

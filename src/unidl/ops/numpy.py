@@ -8,6 +8,7 @@ from unidl.ops.bits import *
 from unidl.ops.comparing import *
 from unidl.ops.complex import *
 from unidl.ops.creation import *
+from unidl.ops.decompositions import slogdet
 from unidl.ops.diagonals import *
 from unidl.ops.einsum import *
 from unidl.ops.exponential import *

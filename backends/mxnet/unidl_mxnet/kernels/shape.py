@@ -44,7 +44,7 @@ def _transpose(F: Any, x: Any, order: tuple[int, ...]) -> Any:
 def expand_dims(F: Any, x: Any, axis: Any) -> Any:
     places = axis if isinstance(axis, (tuple, list)) else [axis]
     dims = list(F.shape(x))
-    for a in sorted(a % (len(dims) + len(places)) for a in places):
+    for a in sorted(range(len(dims) + len(places))[a] for a in places):
         dims.insert(a, 1)
     return reshape_to(F, x, tuple(dims))
 
@@ -68,16 +68,21 @@ def broadcast_to(F: Any, x: Any, shape: Any) -> Any:
 def concatenate(F: Any, xs: Any, axis: int = 0) -> Any:
     if F.symbolic and len(xs) > 1 and len(F.shape(xs[0])) > 3 and F.dtype(xs[0]) == "float32":
         return F.Concat(*xs, num_args=len(xs), dim=axis)  # keeps the blocked layout of convolutions
-    return F._npi_concatenate(*xs, num_args=len(xs), axis=axis) if len(xs) > 1 else F._np_copy(xs[0])
+    if len(xs) == 1:
+        range(len(F.shape(xs[0])))[axis]  # which the engine would check
+        return F._np_copy(xs[0])
+    return F._npi_concatenate(*xs, num_args=len(xs), axis=axis)
 
 
 def stack(F: Any, x: Any, axis: int = 0) -> Any:
+    if any(F.shape(v) != F.shape(x[0]) for v in x):
+        raise ValueError("shapes differ")
     return F._npi_stack(*x, num_args=len(x), axis=axis)
 
 
 def split(F: Any, x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     shape = F.shape(x)
-    axis %= len(shape)
+    axis = range(len(shape))[axis]
     n = shape[axis]
     if isinstance(indices_or_sections, int):
         count = indices_or_sections
@@ -146,7 +151,7 @@ def repeat(F: Any, x: Any, repeats: int, axis: int | None = None) -> Any:
     if axis is None:
         x, axis = ravel(F, x), 0
     shape = F.shape(x)
-    axis %= len(shape)
+    axis = range(len(shape))[axis]
     wide = (*shape[: axis + 1], repeats, *shape[axis + 1 :])
     wide_x = broadcast_to(F, expand_dims(F, x, axis + 1), wide)
     return reshape_to(F, noted(F, wide_x, wide, F.dtype(x)), (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
@@ -200,9 +205,13 @@ def getitem(F: Any, x: Any, key: Any) -> Any:
     return x if tuple(dims) == tuple(cut) else reshape_to(F, x, tuple(dims))
 
 
-def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
-    if F.dtype(indices).startswith("float"):
+def _need_integers(F: Any, indices: Any) -> None:
+    if F.dtype(indices) in ("bool", *FLOATS):
         raise TypeError(f"indices of dtype {F.dtype(indices)}")
+
+
+def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
+    _need_integers(F, indices)
     if axis is None:
         x, axis = ravel(F, x), 0
     return F._npi_take(x, indices, axis=axis, mode="wrap")
@@ -211,11 +220,14 @@ def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
 def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None:
         return take(F, x, indices)
+    _need_integers(F, indices)
     shape, wanted, dtype = F.shape(x), F.shape(indices), F.dtype(x)
+    if len(shape) != len(wanted):
+        raise ValueError("ranks differ")
     if dtype == "bool":
         return cast_to(F, take_along_axis(F, cast_to(F, x, "int8"), indices, axis), "bool")
     rank = len(shape)
-    axis %= rank
+    axis = range(rank)[axis]
     n, k = shape[axis], wanted[axis]
     rest = broadcast(shape[:axis] + shape[axis + 1 :], wanted[:axis] + wanted[axis + 1 :])
     dims = (*rest[:axis], k, *rest[axis:])
@@ -238,13 +250,12 @@ def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> An
 
 
 def one_hot(F: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
-    if sparse or num_classes < 0:
-        raise ValueError("no sparse tensors, and no negative sizes")
+    if sparse or num_classes < 0 or F.dtype(x) in FLOATS:
+        raise ValueError("no sparse tensors, no negative sizes, and no floats")
     rank = len(F.shape(x)) + 1
-    dtype = dtype_name(dtype)
+    axis, dtype = range(rank)[axis], dtype_name(dtype)
     result = F._npx_one_hot(cast_to(F, x, "int32"), depth=num_classes, dtype="float32" if dtype == "bool" else dtype)
     result = cast_to(F, noted(F, result, (*F.shape(x), num_classes), "float32" if dtype == "bool" else dtype), dtype)
-    axis %= rank
     return result if axis == rank - 1 else _transpose(F, result, (*range(axis), rank - 1, *range(axis, rank - 1)))
 
 

@@ -114,9 +114,9 @@ def _diag(r: Draw, low: int, high: int) -> tuple[Any, ...]:
 
 
 add("getitem", _getitem, _MOVED, gradient="x")
-add("take", _take, _MOVED, gradient="x")
-add("take_along_axis", _take_along_axis, _MOVED, gradient="x")
-add("index", _index, _MOVED, gradient="x", unknown="x")
+add("take", _take, _MOVED, gradient="x", partial=True)
+add("take_along_axis", _take_along_axis, _MOVED, gradient="x", partial=True)
+add("index", _index, _MOVED, gradient="x", unknown="x", partial=True)
 add("one_hot", _one_hot, ("int32", "int64", "uint8", "bool", *SMALL))
 add("multi_hot", _multi_hot, ("int32", "int64", "uint8", "bool", *SMALL))
 add("select", _select, _MOVED, gradient="choicelist default")

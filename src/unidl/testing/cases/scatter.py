@@ -48,10 +48,11 @@ add(
     (*ANY, *SMALL, *COMPLEX),
     gradient="inputs updates",
     refuses=True,
+    partial=True,
     tolerance=_LOOSE,
 )
-add("gather_nd", _gather_nd, (*ANY, *SMALL, *COMPLEX), gradient="x", refuses=True)
-add("scatter", _scatter, (*ANY, *SMALL, *COMPLEX), gradient="values", refuses=True, tolerance=_LOOSE)
+add("gather_nd", _gather_nd, (*ANY, *SMALL, *COMPLEX), gradient="x", refuses=True, partial=True)
+add("scatter", _scatter, (*ANY, *SMALL, *COMPLEX), gradient="values", refuses=True, partial=True, tolerance=_LOOSE)
 
 
 def _block(r: Draw) -> tuple[np.ndarray, tuple[int, ...], tuple[int, ...]]:
