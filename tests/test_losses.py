@@ -120,7 +120,7 @@ def test_targets_of_shape_n_and_n_1_are_the_same() -> None:
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber", "binary_crossentropy"])
 def test_shapes_that_do_not_fit_are_an_error_that_shows_both(shapes: Any, loss: str) -> None:
     with pytest.raises(ValueError) as caught:
-        losses.get(loss)(np.zeros(shapes[0], "float32"), np.zeros(shapes[1], "float32"))
+        losses.loss_object(loss)(np.zeros(shapes[0], "float32"), np.zeros(shapes[1], "float32"))
     for shape in shapes:
         assert str(shape) in str(caught.value) or str(list(shape)) in str(caught.value)
 
@@ -154,12 +154,15 @@ def test_custom_losses() -> None:
     y, p = np.array([1.0, 2.0], "float32"), np.array([3.0, 3.0], "float32")
     assert number(Cubed()(y, p)) == pytest.approx(4.5)
     assert Cubed().name == "cubed"
-    assert number(losses.get(lambda a, b: ops.subtract(b, a))(y, p)) == pytest.approx(1.5)
+    assert number(losses.loss_object(lambda a, b: ops.subtract(b, a))(y, p)) == pytest.approx(1.5)
 
 
 def test_names_and_configurations() -> None:
     for name, cls in (("mse", "MeanSquaredError"), ("mean_absolute_error", "MeanAbsoluteError"), ("Huber", "Huber")):
-        assert type(losses.get(name)).__name__ == cls
+        assert type(losses.loss_object(name)).__name__ == cls
+    assert losses.get("MSE") is losses.get("mean_squared_error") is losses.mean_squared_error
+    assert type(losses.get("MeanSquaredError")) is losses.MeanSquaredError
+    assert losses.get(None) is None
     original = losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=3, reduction="sum", name="x")
     again = losses.deserialize(losses.serialize(original))
     assert again.get_config() == original.get_config()

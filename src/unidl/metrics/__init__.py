@@ -78,7 +78,7 @@ def resolve(item: Any, target_shape: Any, output_shape: Any, loss: Any = None) -
         try:
             return get(item)
         except ValueError:
-            item = losses.get(item)  # a loss may be watched as a metric, under its own name
+            item = losses.loss_object(item)  # a loss may be watched as a metric, under its own name
     found = item() if isinstance(item, type) else _registry.get(item) if isinstance(item, dict) else item
     return found if isinstance(found, Metric) else _mean_of(found, display_name(found))
 

@@ -124,30 +124,6 @@ def visible_weight(sample_weight: Any, mask: Any, dtype: str) -> Any:
     return ops.multiply(weight, visible)
 
 
-def squeezed(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Targets and predictions of one rank: a last dimension of size 1 that only one has is dropped.
-
-    Raises:
-        ValueError: if the ranks still differ.
-    """
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-    a, b = ops.shape(y_true), ops.shape(y_pred)
-    if len(a) == len(b) + 1 and a[-1] == 1:
-        y_true = ops.squeeze(y_true, -1)
-    elif len(b) == len(a) + 1 and b[-1] == 1:
-        y_pred = ops.squeeze(y_pred, -1)
-    elif len(a) != len(b):
-        raise ValueError(
-            f"Targets of shape {plain_shape(a)} and predictions of shape {plain_shape(b)} do not fit each other."
-        )
-    return y_true, y_pred
-
-
-def plain_shape(shape: Any) -> tuple[Any, ...]:
-    """`shape` for a message: None for what is not known."""
-    return tuple(d if isinstance(d, int) else None for d in shape)
-
-
 def display_name(fn: Any) -> str:
     """A metric name for a function or object."""
     name = getattr(fn, "name", None) or getattr(fn, "__name__", None) or type(fn).__name__
