@@ -7,6 +7,7 @@ from typing import Any
 
 from unidl import dtypes, ops
 from unidl._objects import Configurable, snake_case
+from unidl.losses._shapes import pair as squeezed
 from unidl.ops._bind import dtype_of
 
 
@@ -128,3 +129,6 @@ def display_name(fn: Any) -> str:
     """A metric name for a function or object."""
     name = getattr(fn, "name", None) or getattr(fn, "__name__", None) or type(fn).__name__
     return re.sub(r"\W+", "", str(name))
+
+
+__all__ = ["Metric", "display_name", "squeezed", "visible_weight", "weighted"]
