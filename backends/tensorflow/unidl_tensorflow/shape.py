@@ -16,7 +16,7 @@ def reshape(x: Tensor, newshape: Any) -> Tensor:
 
 
 def transpose(x: Tensor, axes: Any = None) -> Tensor:
-    return tf.transpose(x, None if axes is None else [a % x.shape.rank for a in axes])
+    return tf.transpose(x, None if axes is None else [range(x.shape.rank)[a] for a in axes])
 
 
 def expand_dims(x: Tensor, axis: Any) -> Tensor:
@@ -24,7 +24,7 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
         return tf.expand_dims(x, axis)
     x = tf.convert_to_tensor(x)
     rank = x.shape.rank + len(axis)
-    for a in sorted(a % rank for a in axis):
+    for a in sorted(range(rank)[a] for a in axis):
         x = tf.expand_dims(x, a)
     return x
 
@@ -32,18 +32,29 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     if isinstance(axis, (tuple, list)) and not axis:
         return tf.identity(x)  # TensorFlow takes no axes for all axes
+    if axis is not None:
+        axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+        axis = [range(x.shape.rank)[a] for a in axes]
     return tf.squeeze(x, axis)
 
 
 def concatenate(xs: Any, axis: int = 0) -> Tensor:
+    if len(xs) == 1:
+        range(xs[0].shape.rank)[axis]  # which TensorFlow would check
     return tf.concat(xs, axis)
+
+
+def stack(x: Any, axis: int = 0) -> Tensor:
+    if not x:
+        raise ValueError("nothing to stack")
+    return tf.stack(x, range(x[0].shape.rank + 1)[axis])
 
 
 def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Any:
     if isinstance(indices_or_sections, int):
         return tf.split(x, indices_or_sections, axis)
     x = tf.convert_to_tensor(x)
-    before = (slice(None),) * (axis % x.shape.rank)
+    before = (slice(None),) * range(x.shape.rank)[axis]
     cuts = [int(i) for i in indices_or_sections]
     return [x[before + (slice(a, b),)] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
 
@@ -95,7 +106,7 @@ def view(x: Tensor, dtype: str) -> Tensor:
 
 def flip(x: Tensor, axis: Any = None) -> Tensor:
     axes = range(x.shape.rank) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
-    return tf.reverse(x, tf.constant([a % x.shape.rank for a in axes], tf.int32))
+    return tf.reverse(x, tf.constant([range(x.shape.rank)[a] for a in axes], tf.int32))
 
 
 def getitem(x: Tensor, key: Any) -> Tensor:
@@ -104,6 +115,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
 
 def _counted_from_end(x: Tensor, indices: Tensor, axis: int) -> Tensor:
     """`indices` with negative ones made positive, which TensorFlow does not take."""
+    if not indices.dtype.is_integer:
+        raise TypeError(f"indices of dtype {indices.dtype}")
     if indices.dtype in NARROW:
         indices = tf.cast(indices, tf.int32)
     elif indices.dtype in UNSIGNED:
@@ -124,7 +137,9 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
     if axis is None:
         return take(x, indices)
     rank = x.shape.rank
-    axis %= rank
+    axis = range(rank)[axis]
+    if indices.shape.rank != rank:
+        raise ValueError("ranks differ")
     if (
         x.shape[:axis] != indices.shape[:axis]
         or x.shape[axis + 1 :] != indices.shape[axis + 1 :]
@@ -158,7 +173,7 @@ TABLE: dict[str, Any] = {
     "expand_dims": expand_dims,
     "squeeze": squeeze,
     "concatenate": concatenate,
-    "stack": tf.stack,
+    "stack": stack,
     "split": split,
     "pad": pad,
     "repeat": tf.repeat,
