@@ -50,7 +50,7 @@ def one_of(value: Any, options: tuple[str, ...], what: str) -> None:
 
 def whole_numbers(value: Any, n: int, what: str, least: int = 1) -> tuple[int, ...]:
     """`value` (an int or a sequence of n) as n ints of at least `least`."""
-    values = [value] * n if hasattr(value, "__index__") and not getattr(value, "shape", ()) else value
+    values = [value] * n if isinstance(value, (int, np.integer)) else value
     try:
         numbers = tuple(int(v.__index__()) for v in values)
     except (TypeError, AttributeError, ValueError):

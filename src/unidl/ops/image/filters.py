@@ -10,7 +10,7 @@ import numpy as np
 from unidl import ops
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import Tensor, composite, need_rank, require, same_dim
-from unidl.ops.image._common import as_before, channels_last, image_axes, narrow, number, whole_numbers, wide
+from unidl.ops.image._common import LAST, as_before, channels_last, image_axes, narrow, number, whole_numbers, wide
 
 
 def gaussian(size: int, sigma: float) -> np.ndarray:
@@ -80,22 +80,15 @@ def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
     for axis in axes[:2]:
         size = images.shape[axis]
         require(size is None or size >= 2, f"height and width must be at least 2, not {size}.")
-    dtype = dtype_of(images)
-    x = ops.cast(images, wide(dtype))
-    rows, columns = (a % 4 for a in axes[:2])
-
-    def derived(x: Any, along: int, across: int) -> Any:
-        """Differences of neighbours along one axis, smoothed by 1 2 1 across."""
-
-        def part(x: Any, axis: int, start: int) -> Any:
-            return ops.getitem(x, (slice(None),) * axis + (slice(start, start - 2 or None),))
-
-        x = ops.subtract(part(x, along, 2), part(x, along, 0))
-        middle = ops.multiply(part(x, across, 1), 2.0)
-        return ops.add(ops.add(part(x, across, 0), middle), part(x, across, 2))
-
-    padded = ops.pad(x, tuple((1, 1) if i in (rows, columns) else (0, 0) for i in range(4)), "reflect")
-    return ops.cast(ops.stack([derived(padded, rows, columns), derived(padded, columns, rows)], -1), dtype)
+    dtype, channels = dtype_of(images), images.shape[axes.channels]
+    require(channels is not None, "the number of channels of `images` must be known.")
+    x = channels_last(ops.cast(images, wide(dtype)), axes)
+    x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "reflect")
+    down = np.outer([-1, 0, 1], [1, 2, 1])
+    windows = np.tile(np.stack([down, down.T], -1)[:, :, None], (1, 1, channels, 1)).astype(dtype_of(x))
+    x = ops.depthwise_conv(x, windows, 1, "valid", "channels_last")
+    x = ops.reshape(x, (*ops.shape(x)[:3], channels, 2))
+    return ops.cast(x if axes is LAST else ops.transpose(x, (0, 3, 1, 2, 4)), dtype)
 
 
 @composite(floating=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from unidl import ops
 from unidl.backend.attributes import same_padding
 from unidl.ops._declare import Tensor, composite, need_rank, require
@@ -14,21 +12,18 @@ from unidl.ops.image._common import is_last, one_of, whole_numbers
 
 def _along(x: Any, axis: int, window: int, stride: int, dilation: int) -> Any:
     """`x` with windows along `axis` in place of elements, the elements of each joining the last axis."""
-    size = ops.shape(x)[axis]
-    count = (size - (window - 1) * dilation - 1) // stride + 1
+    if window == 1 and stride == 1:
+        return x
+    front = (slice(None),) * axis
     if stride == window and dilation == 1:
-        x = ops.getitem(x, (slice(None),) * axis + (slice(0, count * window),))
+        count = ops.shape(x)[axis] // window
+        x = ops.getitem(x, (*front, slice(0, count * window)))
         shape = ops.shape(x)
-        x = ops.reshape(x, (*shape[:axis], count, window, *shape[axis + 1 :]))
+        x = ops.moveaxis(ops.reshape(x, (*shape[:axis], count, window, *shape[axis + 1 :])), axis + 1, -2)
     else:
-        offsets = np.arange(window, dtype="int32") * dilation
-        if isinstance(size, int):
-            places: Any = np.arange(count, dtype="int32")[:, None] * stride + offsets
-        else:
-            starts = ops.multiply(ops.arange(count, None, None, "int32"), stride)
-            places = ops.add(ops.expand_dims(starts, 1), offsets)
-        x = ops.take(x, places, axis)
-    x = ops.moveaxis(x, axis + 1, -2)
+        last = (window - 1) * dilation
+        starts = [i * dilation for i in range(window)]
+        x = ops.stack([ops.getitem(x, (*front, slice(s, s - last or None, stride))) for s in starts], -2)
     shape = ops.shape(x)
     return ops.reshape(x, (*shape[:-2], window * shape[-1]))
 
@@ -38,6 +33,7 @@ def _patches(
 ) -> Any:
     n = len(window)
     need_rank(x, what, n + 1, n + 2)
+    padding = padding.lower() if isinstance(padding, str) else padding
     one_of(padding, ("valid", "same"), "padding")
     steps = window if strides is None else whole_numbers(strides, n, "strides")
     rates = whole_numbers(dilation, n, "dilation_rate")
@@ -98,7 +94,7 @@ def extract_patches(
         [[0 1 4 5]
          [2 3 6 7]]
     """
-    n = 3 if isinstance(size, (tuple, list)) and len(size) == 3 else 2
+    n = 3 if hasattr(size, "__len__") and len(size) == 3 else 2
     window = whole_numbers(size, n, "size")
     return _patches(images, window, strides, dilation_rate, padding, data_format, "images")
 

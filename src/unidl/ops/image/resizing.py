@@ -26,17 +26,18 @@ _METHODS = {
 def _resampled(x: Any, axis: int, weights: Any) -> Any:
     """`x` with a dimension multiplied by the (want, have) matrix `weights`."""
     rank = len(x.shape)
-    if axis == -1 or axis == rank - 1:
-        return ops.matmul(x, ops.transpose(weights)) if rank > 1 else ops.matmul(weights, x)
-    a = axis % rank
-    if a == rank - 2:
-        return ops.matmul(weights, x)
+    axis %= rank
+    if axis == rank - 2:  # a product with few columns (channels) would be slow
+        return ops.swapaxes(_resampled(ops.swapaxes(x, -1, -2), -1, weights), -1, -2)
     sizes = ops.shape(x)
+    if axis == rank - 1:
+        flat = ops.matmul(ops.reshape(x, (-1, sizes[-1])), ops.transpose(weights))
+        return ops.reshape(flat, (*sizes[:-1], weights.shape[0]))
     inner: Any = 1
-    for size in sizes[a + 1 :]:
+    for size in sizes[axis + 1 :]:
         inner = inner * size
-    flat = ops.matmul(weights, ops.reshape(x, (*sizes[: a + 1], inner)))
-    return ops.reshape(flat, (*sizes[:a], weights.shape[0], *sizes[a + 1 :]))
+    flat = ops.matmul(weights, ops.reshape(x, (*sizes[: axis + 1], inner)))
+    return ops.reshape(flat, (*sizes[:axis], weights.shape[0], *sizes[axis + 1 :]))
 
 
 def _line(n: Any, dtype: str, column: bool = False) -> Any:
@@ -129,7 +130,7 @@ def resize(
         not (crop_to_aspect_ratio and pad_to_aspect_ratio),
         "only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True.",
     )
-    require(not hasattr(size, "__index__"), f"`size` must be (height, width), not {size!r}.")
+    require(hasattr(size, "__len__"), f"`size` must be (height, width), not {size!r}.")
     want = whole_numbers(size, 2, "size")
     for axis in axes[:2]:
         require(images.shape[axis] != 0, f"`images` has no pixels (shape {list(images.shape)}).")

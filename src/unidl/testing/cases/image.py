@@ -159,7 +159,7 @@ add("crop_images", _bordered(True), (*ANY, *SMALL), refuses=True, gradient="imag
 add("extract_patches", _patches(2), (*ANY, *SMALL), refuses=True, gradient="images")
 add("extract_patches_3d", _patches(3), (*ANY, *SMALL), refuses=True, gradient="volumes")
 add("gaussian_blur", _blur, NUMBER, refuses=True, gradient="images", tolerance=_SUM)
-add("sobel_edges", _sobel, NUMBER, gradient="images", tolerance=_SUM)
+add("sobel_edges", _sobel, NUMBER, refuses=True, gradient="images", tolerance=_SUM)
 add("ssim", _ssim, NUMBER, refuses=True, gradient="image1 image2", tolerance=Tolerance(20, True), gradient_tolerance=4)
 add(
     "map_coordinates", _places, NUMBER, refuses=True, gradient="inputs coordinates", tolerance=_SUM,
