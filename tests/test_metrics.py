@@ -198,7 +198,7 @@ def test_what_names_mean() -> None:
     for name, target, output, expected in cases:
         found = metrics.resolve(name, target, output)
         assert type(found).__name__ == expected
-        assert found.name == name.lower()
+        assert found.name == name
     with pytest.raises(ValueError, match="nonsense"):
         metrics.resolve("nonsense", (None,), (None,))
 
@@ -240,11 +240,12 @@ def test_functions_and_own_metrics() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: metrics.AUC(curve="roc"),
+        lambda: metrics.AUC(curve="receiver"),
         lambda: metrics.AUC(num_thresholds=1),
         lambda: metrics.AUC(summation_method="sum"),
-        lambda: metrics.AUC(multi_label=True),
-        lambda: metrics.AUC(label_weights=[1.0]),
+        lambda: metrics.AUC(multi_label=True)(np.zeros(3), np.zeros(3)),
+        lambda: metrics.AUC(multi_label=True, num_labels=2, label_weights=[1.0]),
+        lambda: metrics.AUC(num_labels=2),
         lambda: metrics.Precision(thresholds=2.0),
         lambda: metrics.get("nonsense"),
         lambda: metrics.MeanSquaredError().update_state(np.zeros((3, 2)), np.zeros(3)),

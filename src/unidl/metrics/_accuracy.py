@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
-from unidl.metrics._base import squeezed
-from unidl.metrics._means import _Fixed, _last_mean
-from unidl.ops._bind import dtype_of
+from unidl.dtypes import floatx
+from unidl.losses._shapes import pair, rank
+from unidl.metrics._means import Fixed
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where target and prediction are equal, 0 elsewhere."""
-    y_true, y_pred = squeezed(y_true, y_pred)
-    return ops.cast(ops.equal(y_true, ops.cast(y_pred, dtype_of(y_true))), "float32")
+    y_true, y_pred = pair(y_true, y_pred)
+    return ops.cast(ops.equal(y_true, y_pred), floatx())
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
-    """How many of the last dimension's predictions are on their target's side of `threshold`."""
-    y_true, y_pred = squeezed(y_true, y_pred)
-    y_true = ops.cast(y_true, dtype_of(y_pred))
-    positive = ops.cast(ops.greater(y_pred, threshold), dtype_of(y_pred))
-    return _last_mean(ops.cast(ops.equal(y_true, positive), "float32"))
+    """1 where the prediction is on its target's side of `threshold`, 0 elsewhere; targets are 0 or 1."""
+    y_true, y_pred = pair(y_true, y_pred)
+    return ops.cast(ops.equal(y_true, ops.cast(ops.greater(y_pred, threshold), "int32")), floatx())
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
@@ -31,7 +29,10 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where the largest prediction is at the integer target's place."""
-    return _hits(_labels(y_true, y_pred), y_pred)
+    labels = ops.convert_to_tensor(y_true)
+    if rank(labels) == rank(y_pred) and ops.shape(labels)[-1] == 1:
+        labels = ops.squeeze(labels, -1)
+    return _hits(labels, y_pred)
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
@@ -44,33 +45,30 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
 
     With `from_sorted_ids` the predictions are class numbers, best first.
     """
-    if from_sorted_ids:
-        y_pred = ops.cast(ops.getitem(ops.convert_to_tensor(y_pred), (Ellipsis, slice(None, k))), "int32")
-        labels = ops.expand_dims(_labels(y_true, y_pred), -1)
-        return ops.cast(ops.any(ops.equal(y_pred, labels), -1), "float32")
-    return _among(_labels(y_true, y_pred), y_pred, k)
-
-
-def _labels(y_true: Any, y_pred: Any) -> Any:
-    y_true = ops.convert_to_tensor(y_true)
-    sizes = ops.shape(y_true)
-    if len(sizes) == len(ops.shape(y_pred)) and sizes[-1] == 1:
-        y_true = ops.squeeze(y_true, -1)
-    return ops.cast(y_true, "int32")
+    if not from_sorted_ids:
+        return _among(ops.cast(y_true, "int32"), y_pred, k)
+    best = ops.getitem(ops.convert_to_tensor(y_pred), (Ellipsis, slice(None, k)))
+    labels = ops.convert_to_tensor(y_true)
+    if rank(labels) < rank(best):
+        labels = ops.expand_dims(labels, -1)
+    return ops.cast(ops.any(ops.equal(best, labels), -1, rank(y_true) == rank(best)), floatx())
 
 
 def _hits(labels: Any, y_pred: Any) -> Any:
-    return ops.cast(ops.equal(labels, ops.argmax(y_pred, -1)), "float32")
+    best = ops.argmax(ops.convert_to_tensor(y_pred), -1)
+    labels, best = pair(labels, best)
+    return ops.cast(ops.equal(labels, best), floatx())
 
 
 def _among(labels: Any, y_pred: Any, k: int) -> Any:
-    # A target counts as long as fewer than k predictions are larger than its own.
-    own = ops.take_along_axis(y_pred, ops.expand_dims(labels, -1), -1)
-    larger = ops.sum(ops.cast(ops.greater(y_pred, own), "int32"), -1)
-    return ops.cast(ops.less(larger, k), "float32")
+    """Shape of `labels`, which has that of `y_pred` without the last dimension (or with size 1 there)."""
+    y_pred = ops.convert_to_tensor(y_pred)
+    rows = ops.reshape(y_pred, (-1, ops.shape(y_pred)[-1]))
+    found = ops.in_top_k(ops.cast(ops.reshape(labels, (-1,)), "int32"), rows, k)
+    return ops.cast(ops.reshape(found, ops.shape(labels)), floatx())
 
 
-class Accuracy(_Fixed):
+class Accuracy(Fixed):
     """How often target and prediction are equal."""
 
     function = staticmethod(accuracy)
@@ -79,17 +77,16 @@ class Accuracy(_Fixed):
         super().__init__(name, dtype)
 
 
-class BinaryAccuracy(_Fixed):
+class BinaryAccuracy(Fixed):
     """How often predictions are on their target's side of `threshold`."""
 
     function = staticmethod(binary_accuracy)
 
     def __init__(self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
         super().__init__(name, dtype, threshold=threshold)
-        self.threshold = threshold
 
 
-class CategoricalAccuracy(_Fixed):
+class CategoricalAccuracy(Fixed):
     """How often the largest prediction is at the one-hot target's place."""
 
     function = staticmethod(categorical_accuracy)
@@ -98,7 +95,7 @@ class CategoricalAccuracy(_Fixed):
         super().__init__(name, dtype)
 
 
-class SparseCategoricalAccuracy(_Fixed):
+class SparseCategoricalAccuracy(Fixed):
     """How often the largest prediction is at the integer target's place."""
 
     function = staticmethod(sparse_categorical_accuracy)
@@ -107,17 +104,16 @@ class SparseCategoricalAccuracy(_Fixed):
         super().__init__(name, dtype)
 
 
-class TopKCategoricalAccuracy(_Fixed):
+class TopKCategoricalAccuracy(Fixed):
     """How often the one-hot target is among the `k` largest predictions."""
 
     function = staticmethod(top_k_categorical_accuracy)
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(name, dtype, k=k)
-        self.k = k
 
 
-class SparseTopKCategoricalAccuracy(_Fixed):
+class SparseTopKCategoricalAccuracy(Fixed):
     """How often the integer target is among the `k` largest predictions."""
 
     function = staticmethod(sparse_top_k_categorical_accuracy)
@@ -130,4 +126,3 @@ class SparseTopKCategoricalAccuracy(_Fixed):
         from_sorted_ids: bool = False,
     ) -> None:
         super().__init__(name, dtype, k=k, from_sorted_ids=from_sorted_ids)
-        self.k, self.from_sorted_ids = k, from_sorted_ids

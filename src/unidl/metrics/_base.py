@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from unidl import dtypes, ops
 from unidl._objects import Configurable, snake_case
-from unidl.losses._shapes import pair as squeezed
-from unidl.ops._bind import dtype_of
 
 
 class Metric(Configurable):
@@ -18,27 +18,41 @@ class Metric(Configurable):
     with `unidl.ops` (so that training records it), and compute the value in `result`.
 
     Args:
-        dtype: dtype of the state; None: the default float.
+        dtype: dtype of the state, or a dtype policy; None: the default float.
         name: shown in logs.
     """
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self._name = name or snake_case(type(self).__name__)
-        self._dtype = dtypes.dtype_name(dtype)
+        self._dtype = dtypes.dtype_name(getattr(dtype, "compute_dtype", dtype))
         self._variables: list[Any] = []
 
     @property
     def name(self) -> str:
+        """What logs call it."""
         return self._name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._name = value
 
     @property
     def dtype(self) -> str:
+        """The dtype of the state."""
         return self._dtype
 
     @property
     def variables(self) -> list[Any]:
-        """The state."""
-        return list(self._variables)
+        """The state, with that of metrics among the attributes."""
+        from unidl.backend.variables import Variable
+
+        found = list(self._variables)
+        known = {id(v) for v in found}
+        for value in vars(self).values():
+            own = value.variables if isinstance(value, Metric) else [value] if isinstance(value, Variable) else []
+            found += [v for v in own if id(v) not in known]
+            known.update(id(v) for v in own)
+        return found
 
     def add_variable(
         self,
@@ -51,7 +65,12 @@ class Metric(Configurable):
         """A new variable of the state, which `reset_state` sets to zeros."""
         from unidl.backend.variables import Variable
 
-        variable = Variable(initializer, tuple(shape), dtype or self.dtype, trainable=False, name=name or "state")
+        if not hasattr(self, "_variables"):
+            raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before add_variable.")
+        variable = Variable(
+            "zeros" if initializer is None else initializer, tuple(shape), dtype or self.dtype, trainable=False,
+            aggregation=aggregation, name=name or "state",
+        )  # fmt: skip
         variable._path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable
@@ -64,18 +83,49 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Forget all batches."""
-        from unidl.backend import active
+        for variable in self.variables:
+            variable.assign(ops.zeros_like(variable))
 
-        for variable in self._variables:
-            active.assign(variable, active.table["zeros_like"](variable, None))
-
-    def update_state(self, *args: Any, **kwargs: Any) -> None:
+    def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Take one batch into account."""
         raise NotImplementedError(f"{type(self).__name__} must define update_state.")
 
     def result(self) -> Any:
-        """The present value, a tensor without dimensions."""
+        """The present value, a tensor."""
         raise NotImplementedError(f"{type(self).__name__} must define result.")
+
+    def stateless_update_state(self, metric_variables: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """What the state `metric_variables` becomes with one batch more; the metric itself does not change."""
+        with self._borrowed(metric_variables):
+            self.update_state(*args, **kwargs)
+            return [ops.copy(v) for v in self.variables]
+
+    def stateless_result(self, metric_variables: Any) -> Any:
+        """The value for the state `metric_variables`; the metric itself does not change."""
+        with self._borrowed(metric_variables):
+            return self.result()
+
+    def stateless_reset_state(self) -> list[Any]:
+        """The state before the first batch; the metric itself does not change."""
+        return [ops.zeros_like(v) for v in self.variables]
+
+    @contextmanager
+    def _borrowed(self, values: Any) -> Iterator[None]:
+        """The variables hold `values` for a while."""
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ValueError(
+                f"`metric_variables` must have one entry for each of the {len(variables)} variables of "
+                f"{type(self).__name__}, not {len(values)}."
+            )
+        own = [ops.copy(v) for v in variables]
+        try:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+            yield
+        finally:
+            for variable, value in zip(variables, own, strict=True):
+                variable.assign(value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Update, and return the present value."""
@@ -86,49 +136,22 @@ class Metric(Configurable):
         return f"<{type(self).__name__} name={self.name}>"
 
 
-def weighted(values: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Sum of `values` times weights, and the sum of the weights (the number of values without any).
-
-    `sample_weight` has the leading dimensions of `values`; values over further dimensions are averaged.
-    """
-    if sample_weight is None:
-        return ops.sum(values), _count(values)
-    weight = ops.cast(sample_weight, dtype_of(values))
-    rank, weights = len(ops.shape(values)), len(ops.shape(weight))
-    if weights == rank + 1:
-        weight = ops.squeeze(weight, -1)
-    elif weights < rank:
-        values = ops.mean(values, tuple(range(weights, rank)))
-    return ops.sum(ops.multiply(values, weight)), ops.sum(ops.multiply(weight, ops.ones_like(values)))
-
-
-def _count(values: Any) -> Any:
-    """How many elements there are, as a float scalar on the device."""
-    count = ops.axis_size(values) if len(ops.shape(values)) else 1.0
-    for axis in range(1, len(ops.shape(values))):
-        count = ops.multiply(count, ops.axis_size(values, axis))
-    return count
-
-
-def visible_weight(sample_weight: Any, mask: Any, dtype: str) -> Any:
-    """`sample_weight` with zeros where `mask` is False; None if both are."""
-    if mask is None:
-        return sample_weight
-    visible = ops.cast(mask, dtype)
-    if sample_weight is None:
-        return visible
-    weight = ops.cast(sample_weight, dtype)
-    for _ in range(len(ops.shape(visible)) - len(ops.shape(weight))):
-        weight = ops.expand_dims(weight, -1)
-    for _ in range(len(ops.shape(weight)) - len(ops.shape(visible))):
-        visible = ops.expand_dims(visible, -1)
-    return ops.multiply(weight, visible)
-
-
 def display_name(fn: Any) -> str:
     """A metric name for a function or object."""
     name = getattr(fn, "name", None) or getattr(fn, "__name__", None) or type(fn).__name__
     return re.sub(r"\W+", "", str(name))
 
 
-__all__ = ["Metric", "display_name", "squeezed", "visible_weight", "weighted"]
+def plain_sizes(what: str, y_true: Any, y_pred: Any) -> int:
+    """How many outputs there are: the last dimension of (batch, outputs).
+
+    Raises:
+        ValueError: if targets or predictions have another rank, or the number is not known.
+    """
+    shapes = [tuple(d if isinstance(d, int) else None for d in ops.shape(v)) for v in (y_true, y_pred)]
+    if any(len(s) != 2 or s[1] is None for s in shapes):
+        raise ValueError(
+            f"{what} takes targets and predictions of shape (batch, outputs), the number of outputs known; not targets "
+            f"of shape {shapes[0]} and predictions of shape {shapes[1]}."
+        )
+    return int(shapes[1][1] or 0)
