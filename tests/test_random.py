@@ -28,6 +28,9 @@ DRAWS: dict[str, Callable[[Any], Any]] = {
         np.log(np.tile([[0.2, 0.3, 0.5]], (400, 1))).astype("float32"), 50, seed=seed
     ),
     "dropout": lambda seed: random.dropout(np.ones((400, 50), "float32"), 0.25, seed=seed),
+    "gamma": lambda seed: random.gamma((400, 50), 0.5, seed=seed),
+    "beta": lambda seed: random.beta((400, 50), 2.0, np.full((50,), 3.0, "float32"), seed=seed),
+    "binomial": lambda seed: random.binomial((400, 50), 100, [0.3], seed=seed),
     "shuffle": lambda seed: random.shuffle(np.arange(20_000, dtype="int32"), seed=seed),
 }
 #: Mean, variance, smallest and largest possible value, dtype.
@@ -40,6 +43,9 @@ MOMENTS: dict[str, tuple[float, float, float, float, str]] = {
     "wide randint": (2.0**29, 2.0**60 / 12, 0, 2**30 - 1, "int32"),
     "categorical": (1.3, 0.61, 0, 2, "int32"),
     "dropout": (1, 1 / 3, 0, 4 / 3 + 1e-6, "float32"),
+    "gamma": (0.5, 0.5, 0, 40, "float32"),
+    "beta": (0.4, 0.04, 0, 1, "float32"),
+    "binomial": (30, 21, 0, 100, "float32"),
     "shuffle": (9999.5, 20_000**2 / 12, 0, 19_999, "int32"),
 }
 #: What these draws must give for ever, as hexadecimal floats.
@@ -52,6 +58,7 @@ PORTABLE = [
     "0x1.000000p+1 0x0.0p+0 0x0.0p+0 0x0.0p+0 0x1.000000p+1 0x0.0p+0",
     "-0x1.dd881cp-1 -0x1.78104ep-2 -0x1.01171cp-1 -0x1.89e8f2p-5 0x1.19fa6ep+1 -0x1.84f9dep+0",
     "0x1.eb013ep-4 0x1.23fb4ep-3",
+    "13.0 11.0 17.0 16.0 316.0 1096.0",
 ]
 each = pytest.mark.parametrize("name", list(DRAWS))
 
@@ -133,6 +140,7 @@ def test_dropout_with_a_shape_of_noise() -> None:
         assert (x == x[:, :1]).all() and set(np.unique(x)) == {0.0, 2.0}
     x = np.ones((2, 2), "float32")
     np.testing.assert_array_equal(active.to_numpy(random.dropout(x, 0.0)), x)
+    assert not active.to_numpy(random.dropout(x, 1.0)).any()
 
 
 def test_shuffle_along_an_axis_keeps_slices_together() -> None:
@@ -141,6 +149,37 @@ def test_shuffle_along_an_axis_keeps_slices_together() -> None:
         y = active.to_numpy(random.shuffle(x, axis=1, seed=seed))
         np.testing.assert_array_equal(y[1] - y[0], 6)
         assert sorted(y[0]) == list(range(6))
+
+
+def test_draws_of_distributions_are_right_for_large_and_small_parameters() -> None:
+    stream = _seed.stream("x", seed=0)
+    for alpha in (0.05, 1.0, 300.0):
+        x = _draws.gamma(stream, (50_000,), "float64", alpha)
+        assert x.mean() == pytest.approx(alpha, rel=0.08) and x.var() == pytest.approx(alpha, rel=0.12)
+    for n, p in ((3, 0.9), (17, 0.5), (10_000, 0.001), (10_000, 0.7), (10_000_000, 0.25)):
+        x = _draws.binomial(stream, (20_000,), "float64", n, p)
+        assert (x == np.rint(x)).all() and x.min() >= 0 and x.max() <= n
+        assert x.mean() == pytest.approx(n * p, abs=5 * math.sqrt(n * p * (1 - p) / 20_000))
+        assert x.var() == pytest.approx(n * p * (1 - p), rel=0.06)
+    odd = _draws.binomial(stream, (6,), "float64", [5, 5, 40, 40, -1, 3], [0.0, 1.0, 0.0, 1.0, 0.5, 1.5])
+    np.testing.assert_array_equal(odd, [0, 5, 0, 40, np.nan, np.nan])
+    assert np.isnan(_draws.gamma(stream, (2,), "float64", [0.0, -1.0])).all()
+
+
+def test_parameters_of_distributions_may_be_recorded() -> None:
+    spec = TensorSpec((4 if active.static_shapes else None, 1), "float32")
+
+    def draw(p: Any) -> Any:
+        shape = (ops.shape(p)[0], 500)
+        return random.binomial(shape, 1, p), random.gamma(shape, p), random.beta(shape, p, 2.0)
+
+    run = active.executable(trace(draw, (spec,)))
+    p = np.array([[0.1], [0.4], [0.6], [0.9]], "float32")
+    means = [active.to_numpy(x).mean(1) for x in run(active.to_tensor(p))]
+    for mean, wanted in zip(means, (p, p, p / (p + 2)), strict=True):
+        np.testing.assert_allclose(mean, wanted[:, 0], atol=0.2)
+    with pytest.raises(OpError, match="SeedGenerator"):
+        trace(lambda p: random.gamma((4, 3), p, seed=1), (spec,))
 
 
 def test_seed_generators() -> None:
@@ -166,7 +205,11 @@ def test_seed_generators() -> None:
         lambda: random.randint((2,), 3, 3),
         lambda: random.randint((2,), 0, 3, dtype="float32"),
         lambda: random.categorical(np.zeros(3, "float32"), 2),
-        lambda: random.dropout(np.ones((2, 2)), 1.0),
+        lambda: random.dropout(np.ones((2, 2)), 1.5),
+        lambda: random.randint((2,), 0, 300, dtype="uint8"),
+        lambda: random.gamma((2,), np.ones(3, "float32")),
+        lambda: random.gamma((2,), 1.0, dtype="int32"),
+        lambda: random.binomial((2, 3), 4, [0.1, 0.2]),
         lambda: random.dropout(np.ones((2, 2)), 0.5, noise_shape=(2,)),
         lambda: SeedGenerator(SeedGenerator(1)),
     ],
@@ -194,6 +237,8 @@ for _ in range(2):
     for value in run(ones):
         print(*[float(v).hex().replace("0000000p", "p") for v in active.to_numpy(value).ravel()])
 print(*[float(v).hex().replace("0000000p", "p") for v in active.to_numpy(random.uniform((2,))).ravel()])
+whole, real = random.binomial((4,), 30, 0.5), random.gamma((2,), 2.0)
+print(*active.to_numpy(whole).tolist(), *np.round(active.to_numpy(real) * 100).tolist())
 """
 
 

@@ -77,6 +77,69 @@ def integers(stream: np.random.Generator, shape: Any, dtype: Any, low: int, high
     return filled(lambda s, n: low + np.minimum(np.floor(unit(s, n) * span), span - 1), stream, shape, dtype)
 
 
+def gamma(stream: np.random.Generator, shape: Any, dtype: Any, alpha: Any) -> np.ndarray:
+    """Numbers from the gamma distributions of shapes `alpha` (which broadcasts) and scale 1."""
+    shape = tuple(int(d) for d in shape)
+    alphas = np.broadcast_to(np.asarray(alpha, "float64"), shape).ravel()
+    return standard_gamma(stream, alphas).astype(dtype).reshape(shape)
+
+
+def standard_gamma(stream: np.random.Generator, alphas: np.ndarray) -> np.ndarray:
+    """One number for each of `alphas`, NaN where that is not positive and finite.
+
+    By squeezed rejection (G. Marsaglia, W. Tsang, ACM Trans. Math. Softw. 26, 2000).
+    """
+    out = np.full(alphas.shape, np.nan)
+    waiting = np.flatnonzero((alphas > 0) & np.isfinite(alphas))
+    small = waiting[alphas[waiting] < 1]
+    d = np.where(alphas < 1, alphas + 1, alphas) - 1 / 3
+    while len(waiting):
+        n, dw = len(waiting), d[waiting]
+        x, u = standard_normal(stream, n), unit(stream, n)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            v = (1 + x / np.sqrt(9 * dw)) ** 3
+            taken = (v > 0) & (np.log1p(-u) < 0.5 * x * x + dw * (1 - v + np.log(v)))
+        out[waiting[taken]] = (dw * v)[taken]
+        waiting = waiting[~taken]
+    # gamma(a) = gamma(a + 1) * uniform ** (1 / a)
+    out[small] *= (1 - unit(stream, len(small))) ** (1 / alphas[small])
+    return out
+
+
+def beta(stream: np.random.Generator, shape: Any, dtype: Any, alpha: Any, beta: Any) -> np.ndarray:
+    """Numbers from the beta distributions of `alpha` and `beta`, which broadcast."""
+    x, y = gamma(stream, shape, "float64", alpha), gamma(stream, shape, "float64", beta)
+    total = x + y
+    return np.where(total == 0, 0.5, x / np.where(total == 0, 1, total)).astype(dtype)
+
+
+def binomial(stream: np.random.Generator, shape: Any, dtype: Any, counts: Any, probabilities: Any) -> np.ndarray:
+    """How many of `counts` trials succeed, each with one of `probabilities` (both broadcast); NaN for no such thing.
+
+    A beta-distributed order statistic of the trials' uniform numbers halves their count until few are left
+    (L. Devroye, Non-Uniform Random Variate Generation, 1986, section X.4.3).
+    """
+    shape = tuple(int(d) for d in shape)
+    left = np.floor(np.broadcast_to(np.asarray(counts, "float64"), shape).ravel())
+    p = np.broadcast_to(np.asarray(probabilities, "float64"), shape).ravel().copy()
+    valid = (left >= 0) & np.isfinite(left) & (p >= 0) & (p <= 1)
+    left[~valid] = 0
+    out = np.where(valid, 0.0, np.nan)
+    while len(many := np.flatnonzero(left > 16)):
+        n = left[many]
+        rank = np.floor((n + 1) / 2)
+        x, y = standard_gamma(stream, rank), standard_gamma(stream, n + 1 - rank)
+        split, q = x / (x + y), p[many]
+        below = split <= q
+        out[many] += np.where(below, rank, 0)
+        left[many] = np.where(below, n - rank, rank - 1)
+        p[many] = np.clip(np.where(below, (q - split) / np.maximum(1 - split, 1e-300), q / split), 0, 1)
+    for trial in range(int(left.max(initial=0))):
+        some = np.flatnonzero(left > trial)
+        out[some] += unit(stream, len(some)) < p[some]
+    return out.astype(dtype).reshape(shape)
+
+
 def permutation(stream: np.random.Generator, n: int) -> np.ndarray:
     """The numbers 0 to ``n - 1`` in a random order."""
     return np.argsort(stream.bit_generator.random_raw(n), kind="stable")

@@ -20,9 +20,10 @@ from unidl import _draws, _seed, ops
 from unidl._objects import Configurable
 from unidl.dtypes import dtype_name, is_float, is_integer
 from unidl.errors import OpError
-from unidl.ops._bind import dtype_of, numpy_dtype
+from unidl.graph.symbolic import SymbolicTensor
+from unidl.ops._bind import dtype_of, host_array, numpy_dtype
 from unidl.ops.creation import static_shape
-from unidl.ops.random import random_dropout, random_normal, random_uniform
+from unidl.ops.random import random_binomial, random_dropout, random_gamma, random_normal, random_uniform
 
 
 class SeedGenerator(Configurable):
@@ -130,7 +131,13 @@ def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None,
 
 
 def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
-    """Numbers from the normal distribution."""
+    """Numbers from the normal distribution.
+
+    Example:
+        >>> from unidl import random
+        >>> tuple(random.normal((2, 3), mean=1.0, stddev=0.5, seed=1).shape)
+        (2, 3)
+    """
     name, seed = _float(dtype, "normal"), checked_seed(seed)
     if isinstance(seed, int):
         return _host(_draws.normal, shape, name, "normal", seed, float(mean), float(stddev))
@@ -138,7 +145,13 @@ def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, se
 
 
 def truncated_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
-    """Numbers from the normal distribution, none of them 2 standard deviations or more from the mean."""
+    """Numbers from the normal distribution, none of them 2 standard deviations or more from the mean.
+
+    Example:
+        >>> from unidl import random
+        >>> tuple(random.truncated_normal((2, 3), seed=1).shape)
+        (2, 3)
+    """
     name, seed = _float(dtype, "truncated_normal"), checked_seed(seed)
     if isinstance(seed, int):
         return _host(_draws.truncated_normal, shape, name, "truncated_normal", seed, float(mean), float(stddev))
@@ -168,11 +181,83 @@ def _central_erfinv(x: Any) -> Any:
     return ops.multiply(p, x)
 
 
+def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
+    """Numbers from the gamma distribution of shape `alpha` and scale 1: mean and variance are `alpha`.
+
+    Args:
+        alpha: positive; a number, or an array or tensor that broadcasts to `shape`.
+
+    Example:
+        >>> from unidl import random
+        >>> tuple(random.gamma((2, 3), 2.0, seed=1).shape)
+        (2, 3)
+    """
+    name, seed = _float(dtype, "gamma"), checked_seed(seed)
+    if isinstance(seed, int):
+        return _host(_draws.gamma, shape, name, "gamma", seed, _known(alpha, "alpha", "gamma"))
+    return random_gamma(shape, alpha, name, seed)
+
+
+def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
+    """Numbers from the beta distribution: between 0 and 1, of mean ``alpha / (alpha + beta)``.
+
+    Args:
+        alpha, beta: positive; numbers, or arrays or tensors that broadcast to `shape`.
+
+    Example:
+        >>> from unidl import random
+        >>> tuple(random.beta((2, 3), 2.0, 3.0, seed=1).shape)
+        (2, 3)
+    """
+    name, seed = _float(dtype, "beta"), checked_seed(seed)
+    if isinstance(seed, int):
+        given = _known(alpha, "alpha", "beta"), _known(beta, "beta", "beta")
+        return _host(_draws.beta, shape, name, "beta", seed, *given)
+    # In float64, where gamma numbers of small shapes do not become 0.
+    x, y = (random_gamma(shape, p, "float64", seed) for p in (alpha, beta))
+    total = ops.add(x, y)
+    ratio = ops.divide(x, ops.where(ops.equal(total, 0), 1.0, total))
+    return ops.cast(ops.where(ops.equal(total, 0), 0.5, ratio), name)
+
+
+def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
+    """How many of `counts` independent trials succeed, each with one of `probabilities`: whole numbers, as floats.
+
+    Args:
+        counts, probabilities: numbers, or arrays or tensors that broadcast to `shape`.
+
+    Example:
+        >>> from unidl import ops, random
+        >>> print(ops.convert_to_numpy(random.binomial((2,), 8, [0.0, 1.0], seed=1)))
+        [0. 8.]
+    """
+    name, seed = _float(dtype, "binomial"), checked_seed(seed)
+    if isinstance(seed, int):
+        given = _known(counts, "counts", "binomial"), _known(probabilities, "probabilities", "binomial")
+        return _host(_draws.binomial, shape, name, "binomial", seed, *given)
+    return random_binomial(shape, counts, probabilities, name, seed)
+
+
+def _known(value: Any, name: str, what: str) -> np.ndarray:
+    """The values of a distribution's parameter, for the host."""
+    if isinstance(value, SymbolicTensor):
+        raise OpError(
+            f"random.{what}: `{name}` has no value while the graph is recorded, and an int `seed` draws then. Pass a "
+            "SeedGenerator (or None) as `seed`."
+        )
+    return host_array(value).astype("float64")
+
+
 def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
     """Whole numbers from [minval, maxval), all equally likely.
 
     Raises:
-        OpError: if the range is empty, or `dtype` is no integer dtype.
+        OpError: if the range is empty, or `dtype` is no integer dtype or cannot hold it.
+
+    Example:
+        >>> from unidl import ops, random
+        >>> print(ops.convert_to_numpy(random.randint((3,), 7, 8)))
+        [7 7 7]
     """
     name, seed = dtype_name(dtype), checked_seed(seed)
     if not is_integer(name):
@@ -180,6 +265,8 @@ def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: An
     low, high = int(minval), int(maxval)
     if low >= high:
         raise OpError(f"random.randint: no whole number is at least {low} and below {high}.")
+    if low < np.iinfo(name).min or high - 1 > np.iinfo(name).max:
+        raise OpError(f"random.randint: {name} cannot hold all numbers from {low} to {high - 1}.")
     if isinstance(seed, int):
         return _host(_draws.integers, shape, name, "randint", seed, low, high)
     span = high - low
@@ -199,6 +286,11 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
     Returns:
         Shape (batch, num_samples). The largest of logits plus Gumbel noise is chosen
         (E. Gumbel, 1954; C. Maddison et al., NeurIPS 2014).
+
+    Example:
+        >>> from unidl import ops, random
+        >>> print(ops.convert_to_numpy(random.categorical([[0.0, -float("inf")]], 3)))
+        [[0 0 0]]
     """
     logits = ops.convert_to_tensor(logits)
     shape = tuple(ops.shape(logits))
@@ -212,7 +304,13 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
-    """`x` with its slices along `axis` in a random order."""
+    """`x` with its slices along `axis` in a random order.
+
+    Example:
+        >>> from unidl import ops, random
+        >>> print(ops.convert_to_numpy(ops.sort(random.shuffle([3, 1, 2]))))
+        [1 2 3]
+    """
     x, seed = ops.convert_to_tensor(x), checked_seed(seed)
     n = ops.shape(x)[axis]
     if isinstance(seed, int):
@@ -230,11 +328,19 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     Args:
         noise_shape: shape of the random mask, which is broadcast: 1 where all elements share their
             fate, None for the size of `inputs`.
+        rate: at least 0; 1 gives zeros.
 
     (N. Srivastava et al., JMLR 15, 2014.)
+
+    Example:
+        >>> from unidl import ops, random
+        >>> print(ops.convert_to_numpy(ops.max(random.dropout(ops.ones((100,)), 0.5))))
+        2.0
     """
-    if not 0 <= rate < 1:
-        raise OpError(f"random.dropout: `rate` must be at least 0 and below 1, not {rate}.")
+    if not 0 <= rate <= 1:
+        raise OpError(f"random.dropout: `rate` must be from 0 to 1, not {rate}.")
+    if rate == 1:
+        return ops.zeros_like(inputs)
     seed = checked_seed(seed)
     if rate == 0:
         return ops.convert_to_tensor(inputs)
@@ -252,6 +358,6 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
 
 
 __all__ = [
-    "SeedGenerator", "categorical", "checked_seed", "dropout", "normal", "randint", "shuffle", "truncated_normal",
-    "uniform",
+    "SeedGenerator", "beta", "binomial", "categorical", "checked_seed", "dropout", "gamma", "normal", "randint",
+    "shuffle", "truncated_normal", "uniform",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from unidl import _draws
 from unidl.dtypes import floatx
 from unidl_numpy.dtypes import DTYPES
 from unidl_numpy.kernel import kernels
@@ -30,4 +31,26 @@ def random_normal(shape: Any, dtype: str | None = None, generator: Any = None) -
     return np.asarray(state["generator"].standard_normal(shape)).astype(DTYPES[dtype or floatx()])
 
 
-TABLE = kernels({"random_uniform": random_uniform, "random_normal": random_normal})
+def random_gamma(shape: Any, alpha: np.ndarray, dtype: str | None = None, generator: Any = None) -> Any:
+    return _draws.gamma(state["generator"], _sizes(shape), "float64", alpha).astype(DTYPES[dtype or floatx()])
+
+
+def random_binomial(
+    shape: Any, counts: np.ndarray, probabilities: np.ndarray, dtype: str | None = None, generator: Any = None
+) -> Any:
+    drawn = _draws.binomial(state["generator"], _sizes(shape), "float64", counts, probabilities)
+    return drawn.astype(DTYPES[dtype or floatx()])
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+TABLE = kernels(
+    {
+        "random_uniform": random_uniform,
+        "random_normal": random_normal,
+        "random_gamma": random_gamma,
+        "random_binomial": random_binomial,
+    }
+)

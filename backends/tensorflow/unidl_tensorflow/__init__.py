@@ -171,16 +171,17 @@ class TensorFlowBackend(Backend):
     def set_seed(self, seed: int) -> None:
         tf.random.set_seed(seed)
 
-    def host_call(self, fn: Callable[[tuple[int, ...]], np.ndarray], shape: Any, dtype: str) -> Tensor:
+    def host_call(self, fn: Callable[..., np.ndarray], shape: Any, dtype: str, *tensors: Tensor) -> Tensor:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         if tf.executing_eagerly():
-            return self.to_tensor(np.asarray(fn(tuple(int(d) for d in shape))), dtype)
+            values = fn(tuple(int(d) for d in shape), *map(self.to_numpy, tensors))
+            return self.to_tensor(np.asarray(values), dtype)
 
-        def draw(sizes: np.ndarray) -> np.ndarray:
-            return np.asarray(fn(tuple(int(d) for d in sizes))).astype(DTYPES[dtype].as_numpy_dtype)
+        def draw(sizes: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+            return np.asarray(fn(tuple(int(d) for d in sizes), *arrays)).astype(DTYPES[dtype].as_numpy_dtype)
 
         sizes = tf.stack([tf.cast(d, tf.int32) for d in shape]) if shape else tf.zeros((0,), tf.int32)
-        out = tf.numpy_function(draw, [sizes], DTYPES[dtype])
+        out = tf.numpy_function(draw, [sizes, *tensors], DTYPES[dtype])
         out.set_shape([None if tf.is_tensor(d) else int(d) for d in shape])
         return out
 

@@ -20,4 +20,28 @@ def random_normal(shape: Any, dtype: str | None = None, generator: Any = None) -
     return torch.randn(shape, dtype=DTYPES[dtype or floatx()], device=default_device())
 
 
-TABLE: dict[str, Any] = {"random_uniform": random_uniform, "random_normal": random_normal}
+def random_gamma(shape: Any, alpha: Tensor, dtype: str | None = None, generator: Any = None) -> Tensor:
+    target = DTYPES[dtype or floatx()]
+    wide = torch.float64 if target is torch.float64 else torch.float32
+    return torch._standard_gamma(_spread(alpha.to(wide), shape)).to(target)
+
+
+def random_binomial(
+    shape: Any, counts: Tensor, probabilities: Tensor, dtype: str | None = None, generator: Any = None
+) -> Tensor:
+    target = DTYPES[dtype or floatx()]
+    wide = torch.float64 if target is torch.float64 else torch.float32
+    counts, probabilities = _spread(counts.to(wide), shape), _spread(probabilities.to(wide), shape)
+    return torch.binomial(counts, probabilities).to(target)
+
+
+def _spread(x: Tensor, shape: Any) -> Tensor:
+    return x.detach().expand((shape,) if isinstance(shape, int) else tuple(shape)).contiguous()
+
+
+TABLE: dict[str, Any] = {
+    "random_uniform": random_uniform,
+    "random_normal": random_normal,
+    "random_gamma": random_gamma,
+    "random_binomial": random_binomial,
+}

@@ -228,9 +228,12 @@ class Backend(ABC):
     def set_seed(self, seed: int) -> None:
         """Seed the engine's own generator."""
 
-    def host_call(self, fn: Callable[[tuple[int, ...]], np.ndarray], shape: Any, dtype: str) -> Tensor:
-        """The tensor of `shape` (ints and engine sizes) that ``fn(shape)`` makes on the host, anew at each run."""
-        return self.to_tensor(fn(tuple(int(d) for d in shape)), dtype)
+    def host_call(self, fn: Callable[..., np.ndarray], shape: Any, dtype: str, *tensors: Tensor) -> Tensor:
+        """The tensor of `shape` (ints and engine sizes) that the host makes, anew at each run.
+
+        ``fn(shape, *arrays)`` gets the values of `tensors`.
+        """
+        return self.to_tensor(fn(tuple(int(d) for d in shape), *map(self.to_numpy, tensors)), dtype)
 
     def no_training_error(self, what: str) -> Exception:
         return RuntimeError(

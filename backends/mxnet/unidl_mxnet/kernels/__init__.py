@@ -46,5 +46,5 @@ for _module in (
 _fused_batch_norm = NATIVE.pop("batch_statistics_normalization")
 
 TABLE: dict[str, Callable[..., Any]] = {name: functools.partial(fn, ARRAYS) for name, fn in NATIVE.items()}
-for _module in (bits, search, shape, scatter, decompositions, rnn):
+for _module in (bits, search, shape, scatter, decompositions, rnn, random):
     TABLE.update(_module.EAGER)

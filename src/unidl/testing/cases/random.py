@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import unidl.ops.random  # noqa: F401  declares the ops: nothing else does if no layer is used
 from unidl.testing.draw import FLOAT, Draw, add
 
 _MANY = 4000
@@ -41,6 +42,37 @@ def _dropout(arguments: tuple[Any, ...], outputs: list[np.ndarray]) -> None:
     np.testing.assert_allclose(out[~gone] * (1 - rate), x[~gone], rtol=2e-2)
 
 
+def _gamma_arguments(r: Draw) -> tuple[Any, ...]:
+    shape, dtype = _sized(r)
+    alpha = r.numbers.uniform(0.3, 5, r.broadcasting((1,) * (len(shape) - 1) + shape[-1:]) if len(shape) > 1 else ())
+    return shape, np.asarray(alpha, "float32"), dtype
+
+
+def _gamma(arguments: tuple[Any, ...], outputs: list[np.ndarray]) -> None:
+    x, alpha = outputs[0].astype("float64"), arguments[1].astype("float64")
+    assert x.min() >= 0, f"a gamma number of {x.min()}"
+    z = (x - alpha) / np.sqrt(alpha)  # mean 0, variance 1
+    assert abs(z.mean()) < 7 / np.sqrt(_MANY) and abs(z.var() - 1) < 0.3, f"mean {z.mean()}, variance {z.var()}"
+    # A gamma distribution is skew: by 2 / sqrt(alpha).
+    assert (z**3).mean() > 0.3
+
+
+def _binomial_arguments(r: Draw) -> tuple[Any, ...]:
+    shape, dtype = _sized(r)
+    last = shape[-1:] if len(shape) > 1 and r.flag() else ()
+    counts = r.numbers.integers(1, 40, last).astype("float32")
+    return shape, counts, np.asarray(r.numbers.uniform(0.1, 0.9, last), "float32"), dtype
+
+
+def _binomial(arguments: tuple[Any, ...], outputs: list[np.ndarray]) -> None:
+    x, n, p = (np.asarray(a, "float64") for a in (outputs[0], *arguments[1:3]))
+    assert np.array_equal(x, np.rint(x)) and x.min() >= 0 and (x <= n).all(), "numbers of successes"
+    z = (x - n * p) / np.sqrt(n * p * (1 - p))
+    assert abs(z.mean()) < 6 / np.sqrt(_MANY) and abs(z.var() - 1) < 0.2, f"mean {z.mean()}, variance {z.var()}"
+
+
 add("random_uniform", _sized, FLOAT, check=_uniform)
 add("random_normal", _sized, FLOAT, check=_normal)
 add("random_dropout", _dropout_arguments, FLOAT, check=_dropout)
+add("random_gamma", _gamma_arguments, FLOAT, check=_gamma)
+add("random_binomial", _binomial_arguments, FLOAT, check=_binomial)
