@@ -47,7 +47,7 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
     if sorted_sequence.shape.rank != 1:
         raise ValueError(f"a sequence of {sorted_sequence.shape.rank} dimensions")
     sequence, wanted = _keys(tf.convert_to_tensor(sorted_sequence)), _keys(tf.convert_to_tensor(values))
-    return tf.searchsorted(sequence, wanted, side)
+    return tf.reshape(tf.searchsorted(sequence, tf.reshape(wanted, (-1,)), side), tf.shape(wanted))
 
 
 def nonzero(x: Tensor) -> tuple[Tensor, ...]:

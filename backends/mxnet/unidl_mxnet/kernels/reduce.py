@@ -116,7 +116,12 @@ def _argument(F: Any, operator: str, x: Any, axis: int | None, keepdims: bool) -
 
 
 def cumsum(F: Any, x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    return _in_float32(F, lambda x, axis: F._np_cumsum(x, axis=axis), *_along(F, x, axis, dtype))
+    x, axis = _along(F, x, axis, dtype)
+    kind, shape = F.dtype(x), F.shape(x)
+    if kind == "float32" and shape[axis] > 256:  # mxnet adds element by element, so that errors add up
+        total = F._np_cumsum(cast_to(F, x, "float64"), axis=axis)
+        return cast_to(F, noted(F, total, shape, "float64"), kind)
+    return _in_float32(F, lambda x, axis: F._np_cumsum(x, axis=axis), x, axis)
 
 
 def _in_float32(F: Any, run: Callable[..., Any], x: Any, axis: int) -> Any:
