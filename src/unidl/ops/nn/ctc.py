@@ -184,7 +184,7 @@ def ctc_decode(
         previous = ops.pad(best, ((0, 0), (1, 0)), constant_values=-1)[:, :-1]
         empty = ops.logical_or(empty, ops.equal(best, previous))
     # What is left moves to the front, in its order.
-    order = ops.argsort(ops.where(empty, time, steps), 1)
+    order = ops.argsort(ops.where(empty, 2**30, steps), 1)
     labels = ops.take_along_axis(ops.where(empty, -1, best), ops.cast(order, "int32"), 1)
     return ops.expand_dims(labels, 0), ops.negative(scores)
 

@@ -8,29 +8,47 @@ from __future__ import annotations
 
 from typing import Any
 
-from unidl.ops._declare import Tensor, TensorSpec, primitive, require, same_dim
+from unidl.ops._declare import Tensor, TensorSpec, need_dtype, need_rank, primitive, require, same_dim
 
 
-def _check(x: Any, kernel: Any, recurrent_kernel: Any, mask: Any, gates: int) -> tuple[int | None, int | None, int]:
-    require(len(x.shape) == 3, f"`x` must be (batch, time, features), not of {len(x.shape)} dimensions.")
+def _check(
+    x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, mask: Any, gates: int, **states: Any
+) -> tuple[int | None, int | None, int]:
+    """Batch size, time and units of arguments that fit together; the bias is checked if it is to be a vector."""
+    need_rank(x, "x", 3, 3)
+    need_dtype(x, "x", "floating")
+    need_rank(kernel, "kernel", 2, 2)
+    need_rank(recurrent_kernel, "recurrent_kernel", 2, 2)
     batch, time, features = x.shape
     units = recurrent_kernel.shape[0]
-    same_dim(features, kernel.shape[0], "features of x and kernel")
+    same_dim(features, kernel.shape[0], "features of `x` and `kernel`")
     require(
-        tuple(recurrent_kernel.shape) == (units, gates * units) and kernel.shape[1] == gates * units,
+        units is not None
+        and tuple(recurrent_kernel.shape) == (units, gates * units)
+        and kernel.shape[1] == gates * units,
         f"`kernel` {list(kernel.shape)} and `recurrent_kernel` {list(recurrent_kernel.shape)} must be "
         f"(features, {gates} * units) and (units, {gates} * units).",
     )
+    if bias is not None:
+        require(
+            tuple(bias.shape) == (gates * units,),
+            f"`bias` must have shape [{gates * units}] here, not {list(bias.shape)}.",
+        )
+    for name, state in states.items():
+        need_rank(state, name, 2, 2)
+        batch = same_dim(batch, state.shape[0], f"batch sizes of `x` and `{name}`")
+        same_dim(units, state.shape[1], f"units of `recurrent_kernel` and `{name}`")
     if mask is not None:
         require(
             len(mask.shape) == 2 and mask.dtype == "bool",
             f"`mask` must be bool (batch, time), not {mask.dtype}{list(mask.shape)}.",
         )
-        same_dim(time, mask.shape[1], "time of x and mask")
+        batch = same_dim(batch, mask.shape[0], "batch sizes of `x` and `mask`")
+        time = same_dim(time, mask.shape[1], "time of `x` and `mask`")
     return batch, time, units
 
 
-@primitive(promote="x h0 c0 kernel recurrent_kernel bias", floating=True)
+@primitive(promote="x h0 c0 kernel recurrent_kernel bias", floating=True, checked=True)
 def lstm(
     x: Tensor,
     h0: Tensor,
@@ -49,13 +67,20 @@ def lstm(
         x: (batch, time, features); h0, c0: (batch, units).
         kernel: (features, 4 units); recurrent_kernel: (units, 4 units); bias: (4 units,) or None.
         mask: bool (batch, time) or None.
+
+    Example:
+        >>> from unidl import ops
+        >>> state = ops.zeros((1, 2))
+        >>> out, h, c = ops.lstm(ops.zeros((1, 3, 4)), state, state, ops.ones((4, 8)), ops.ones((2, 8)))
+        >>> print(ops.convert_to_numpy(h), tuple(out.shape))
+        [[0. 0.]] (1, 3, 2)
     """
-    batch, time, units = _check(x, kernel, recurrent_kernel, mask, 4)
+    batch, time, units = _check(x, kernel, recurrent_kernel, bias, mask, 4, h0=h0, c0=c0)
     state = TensorSpec((batch, units), x.dtype)
     return TensorSpec((batch, time, units), x.dtype), state, state
 
 
-@primitive(promote="x h0 kernel recurrent_kernel bias", floating=True)
+@primitive(promote="x h0 kernel recurrent_kernel bias", floating=True, checked=True)
 def gru(
     x: Tensor,
     h0: Tensor,
@@ -76,15 +101,23 @@ def gru(
         kernel: (features, 3 units); recurrent_kernel: (units, 3 units).
         bias: (2, 3 units) (input and recurrent) with `reset_after`, else (3 units,); or None.
         mask: bool (batch, time) or None.
+
+    Example:
+        >>> from unidl import ops
+        >>> out, h = ops.gru(ops.zeros((1, 3, 4)), ops.ones((1, 2)), ops.ones((4, 6)), ops.zeros((2, 6)))
+        >>> print(ops.convert_to_numpy(out))
+        [[[0.5   0.5  ]
+          [0.25  0.25 ]
+          [0.125 0.125]]]
     """
-    batch, time, units = _check(x, kernel, recurrent_kernel, mask, 3)
-    if bias is not None:
-        want = (2, 3 * units) if reset_after else (3 * units,)
-        require(tuple(bias.shape) == want, f"`bias` must have shape {want} here, not {tuple(bias.shape)}.")
+    batch, time, units = _check(x, kernel, recurrent_kernel, None if reset_after else bias, mask, 3, h0=h0)
+    if bias is not None and reset_after:
+        want = (2, 3 * units)
+        require(tuple(bias.shape) == want, f"`bias` must have shape {list(want)} here, not {list(bias.shape)}.")
     return TensorSpec((batch, time, units), x.dtype), TensorSpec((batch, units), x.dtype)
 
 
-@primitive(promote="x h0 kernel recurrent_kernel bias", floating=True)
+@primitive(promote="x h0 kernel recurrent_kernel bias", floating=True, checked=True)
 def simple_rnn(
     x: Tensor,
     h0: Tensor,
@@ -99,8 +132,14 @@ def simple_rnn(
         x: (batch, time, features); h0: (batch, units).
         kernel: (features, units); recurrent_kernel: (units, units); bias: (units,) or None.
         mask: bool (batch, time) or None.
+
+    Example:
+        >>> from unidl import ops
+        >>> out, h = ops.simple_rnn(ops.zeros((1, 3, 4)), ops.ones((1, 2)), ops.ones((4, 2)), ops.zeros((2, 2)))
+        >>> print(ops.convert_to_numpy(h))
+        [[0. 0.]]
     """
-    batch, time, units = _check(x, kernel, recurrent_kernel, mask, 1)
+    batch, time, units = _check(x, kernel, recurrent_kernel, bias, mask, 1, h0=h0)
     return TensorSpec((batch, time, units), x.dtype), TensorSpec((batch, units), x.dtype)
 
 
