@@ -37,6 +37,8 @@ def _same_size(x1: Tensor, x2: Tensor) -> Tensor:
 
 def _flat_matmul(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """One product of matrices for all leading dimensions of `x` together."""
+    if not x.shape[-1:].is_compatible_with(kernel.shape[:1]):
+        raise ValueError(f"{x.shape} and {kernel.shape} do not fit")  # of no elements, reshaping makes any shape
     known = x.shape[:-1].as_list()
     if known.count(None) > 1:
         sizes: Any = tf.concat([tf.shape(x)[:-1], tf.shape(kernel)[-1:]], 0)
@@ -67,7 +69,10 @@ def einsum(subscripts: str, operands: Any) -> Tensor:
 
     shapes = tuple(tuple(o.shape) for o in operands)
     dtype = operands[0].dtype
-    if not (dtype.is_floating or dtype.is_complex) or not is_plain(subscripts, shapes):
+    # tf.einsum fails for operands without dimensions, and for two ellipses of different length.
+    simple = len(operands) <= 2 and () not in shapes and subscripts.partition("->")[0].count("...") <= 1
+    direct = simple and (dtype.is_floating or dtype.is_complex)
+    if not direct or not is_plain(subscripts, shapes):
         return contracted(subscripts, operands)
     return tf.einsum(subscripts.replace(" ", ""), *operands)
 

@@ -26,9 +26,10 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 def einsum(subscripts: str, operands: Any) -> Tensor:
-    if len(operands) > 2 or not (operands[0].is_floating_point() or operands[0].is_complex()):
-        from unidl.ops.einsum import contracted
+    from unidl.ops.einsum import contracted, is_plain
 
+    inexact = operands[0].is_floating_point() or operands[0].is_complex()
+    if len(operands) > 2 or not inexact or not is_plain(subscripts, tuple(tuple(o.shape) for o in operands)):
         return contracted(subscripts, operands)
     return torch.einsum(subscripts, *operands)
 

@@ -59,12 +59,15 @@ def plan(subscripts: str, shapes: list[Shape]) -> Plan:
     terms = [_labels(t, subscripts, len(s)) for t, s in zip(texts, shapes, strict=True)]
     sizes: dict[Label, int | None] = {}
     for term, shape in zip(terms, shapes, strict=True):
+        own: dict[Label, int | None] = {}
         for label, d in zip(term, shape, strict=True):
+            what = f"label {label!r} of `subscripts` {subscripts!r}"
+            own[label] = same_dim(own.get(label, d), d, what)  # a diagonal does not broadcast
             have = sizes.get(label, 1)
             if have == 1 or d == 1:
                 sizes[label] = d if have == 1 else have
             else:
-                sizes[label] = same_dim(have, d, f"label {label!r} of `subscripts` {subscripts!r}")
+                sizes[label] = same_dim(have, d, what)
     dots = sorted((label for label in sizes if isinstance(label, tuple)), reverse=True)
     if arrow:
         wanted = _labels(result, subscripts, None)
@@ -152,8 +155,6 @@ def _diagonal(x: Any, a: int, b: int) -> Any:
     m, n = x.shape[a], x.shape[b]
     rest = [i for i in range(len(x.shape)) if i not in (a, b)]
     x = ops.transpose(x, (*rest, a, b))
-    if m == 1 or n == 1:  # broadcasting
-        return ops.squeeze(x, -2 if m == 1 else -1)
     sizes = ops.shape(x)
     if m is None or n is None:
         size = sizes[-1 if m is None else -2]

@@ -59,8 +59,11 @@ def _length(value: Any, what: str) -> int:
 @functools.lru_cache(64)
 def _waves(rows: int, columns: int, period: int) -> tuple[np.ndarray, np.ndarray]:
     """Cosine and negative sine of ``2 pi i j / period``, the real and imaginary part of the transform's factors."""
-    turns = np.outer(np.arange(rows), np.arange(columns)) % period * (2 * math.pi / period)
-    return np.cos(turns), -np.sin(turns)
+    turns = np.outer(np.arange(rows), np.arange(columns)) % period
+    angles = turns * (2 * math.pi / period)
+    quarters, rest = np.divmod(4 * turns, period)  # exact at right angles
+    cosine = np.where(rest == 0, np.asarray([1.0, 0.0, -1.0, 0.0])[quarters], np.cos(angles))
+    return cosine, -np.where(rest == 0, np.asarray([0.0, 1.0, 0.0, -1.0])[quarters], np.sin(angles))
 
 
 def _times(real: Any, imag: Any, factors: Pair, product: Any) -> Pair:
