@@ -38,13 +38,14 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
         raise ValueError(f"a sequence of {sorted_sequence.dim()} dimensions, side {side!r}")
     dtype = _SORTABLE.get(values.dtype, torch.uint8 if values.dtype is torch.bool else values.dtype)
     sequence, wanted = sorted_sequence.to(dtype).contiguous(), values.to(dtype).contiguous()
-    result = torch.searchsorted(sequence, wanted, side=side, out_int32=True)
     if not values.is_floating_point():
-        return result
-    if side == "right":  # PyTorch finds the end for NaN
-        return result
-    numbers = torch.sum(~torch.isnan(sequence), dtype=torch.int32)
-    return torch.where(torch.isnan(values), numbers, result)
+        return torch.searchsorted(sequence, wanted, side=side, out_int32=True)
+    # PyTorch loses its way where it meets NaN: the sequence is searched with infinities there, and no further.
+    missing = torch.isnan(sequence)
+    result = torch.searchsorted(sequence.masked_fill(missing, float("inf")), wanted, side=side, out_int32=True)
+    numbers = torch.sum(~missing, dtype=torch.int32)
+    end = numbers if side == "left" else torch.full_like(numbers, len(sequence))
+    return torch.where(torch.isnan(wanted), end, torch.minimum(result, numbers))
 
 
 def nonzero(x: Tensor) -> tuple[Tensor, ...]:

@@ -81,7 +81,8 @@ def nanvar(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     need_dtype(x, "x", "real")
     y = wide(x)
     missing = ops.isnan(y)
-    centre = _filled(ops.nanmean(y, axis, True), 0)
+    centre = ops.nanmean(y, axis, True)
+    centre = ops.where(ops.all(missing, axis, True), ops.zeros_like(centre), centre)
     # Elements that are NaN are made their slice's mean first, so that no NaN gets into the gradient.
     centred = ops.subtract(ops.where(missing, centre, y), centre)
     result = _per_number(ops.sum(ops.square(centred), axis, keepdims), missing, axis, keepdims)

@@ -334,10 +334,12 @@ def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Ten
         first, last = ops.getitem(values, 0), ops.getitem(values, -1)
         apart = ops.where(ops.equal(first, last), ops.full_like(first, 0.5), ops.zeros_like(first))
         edges = ops.linspace(ops.subtract(first, apart), ops.add(last, apart), bins + 1)
-    edges = ops.stop_gradient(edges) if range is not None else edges
+    # Floats are compared with the edges as they are returned.
+    shown = ops.cast(edges, to_float(kind))
+    edges = ops.cast(shown, "float64") if to_float(kind) == kind else edges
     before = ops.searchsorted(values, cut(edges, 0, None, -1), "left")
     end = ops.searchsorted(values, cut(edges, 0, -1, None), "right")
-    return ops.diff(ops.concatenate([before, end])), ops.cast(edges, to_float(kind))
+    return ops.diff(ops.concatenate([before, end])), shown
 
 
 def _ends(range: Any) -> tuple[float, float]:
