@@ -19,6 +19,7 @@ from unidl_torch import (
     complex,
     elementwise,
     fft,
+    image,
     linalg,
     nn,
     random,
@@ -96,7 +97,7 @@ class TorchBackend(Backend):
     def __init__(self) -> None:
         self.table = {
             **elementwise.TABLE, **reduce.TABLE, **shape.TABLE, **nn.TABLE, **rnn.TABLE, **random.TABLE,
-            **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **linalg.TABLE, **fft.TABLE,
+            **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **linalg.TABLE, **fft.TABLE, **image.TABLE,
         }  # fmt: skip
         self.table.update(control_table(self))
 

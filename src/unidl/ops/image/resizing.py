@@ -10,7 +10,7 @@ from unidl import ops
 from unidl.graph.symbolic import Dim
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import OpError, Tensor, axis_index, composite, need_dtype, need_rank, require, same_dim
-from unidl.ops.image._common import Axes, extent, image_axes, narrow, one_of, whole_numbers, wide
+from unidl.ops.image._common import LAST, Axes, extent, image_axes, narrow, one_of, whole_numbers, wide
 from unidl.ops.image._weights import areas, matrix, places
 
 _INTERPOLATIONS = {
@@ -91,6 +91,26 @@ def _fitted(images: Any, axes: Axes, size: tuple[int, ...], crop: bool, fill_val
 
 
 @composite
+def resize_bilinear(images: Tensor, size: tuple[int, ...], channels_last: bool) -> Tensor:
+    """The part of `resize` that engines have kernels for: batches of float32, bilinear, without antialiasing.
+
+    Example:
+        >>> from unidl import ops
+        >>> x = ops.image.resizing.resize_bilinear([[[[0.0], [4.0]]]], (1, 4), True)
+        >>> print(ops.convert_to_numpy(x)[..., 0])
+        [[[0. 1. 3. 4.]]]
+    """
+    need_rank(images, "images", 4, 4)
+    need_dtype(images, "images", "floating")
+    want = whole_numbers(size, 2, "size")
+    for axis, new in zip((1, 2) if channels_last else (2, 3), want, strict=True):
+        require(images.shape[axis] != 0, f"`images` has no pixels (shape {list(images.shape)}).")
+        if images.shape[axis] != new:
+            images = _smooth(images, axis, new, "linear", False)
+    return images
+
+
+@composite
 def resize(
     images: Tensor,
     size: Any,
@@ -119,7 +139,6 @@ def resize(
 
         Example:
             >>> from unidl import ops
-    from unidl.graph.symbolic import Dim
             >>> print(ops.convert_to_numpy(ops.image.resize([[[0.0], [4.0]]], (1, 4)))[..., 0])
             [[0. 1. 3. 4.]]
     """
@@ -134,12 +153,16 @@ def resize(
     want = whole_numbers(size, 2, "size")
     for axis in axes[:2]:
         require(images.shape[axis] != 0, f"`images` has no pixels (shape {list(images.shape)}).")
-    dtype, method = dtype_of(images), _INTERPOLATIONS[interpolation]
+    dtype, method, batched = dtype_of(images), _INTERPOLATIONS[interpolation], len(images.shape) == 4
     if method != "nearest":
         images = ops.cast(images, wide(dtype))
     if crop_to_aspect_ratio or pad_to_aspect_ratio:
         fill = fill_value if method != "nearest" or dtype[0] in "fb" else int(fill_value)
         images = _fitted(images, axes, want, bool(crop_to_aspect_ratio), fill)
+    if method == "linear" and dtype_of(images) == "float32" and not antialias:
+        images = images if batched else ops.expand_dims(images, 0)
+        images = resize_bilinear(images, want, axes is LAST)
+        return narrow(images if batched else ops.squeeze(images, 0), dtype)
     for axis, new in zip(axes[:2], want, strict=True):
         if images.shape[axis] == new:
             continue
@@ -179,7 +202,6 @@ def scale_and_translate(
 
         Example:
             >>> from unidl import ops
-    from unidl.graph.symbolic import Dim
             >>> x = ops.image.scale_and_translate([0.0, 4.0], (4,), [2.0], [0.0], (0,), "linear")
             >>> print(ops.convert_to_numpy(x))
             [0. 1. 3. 4.]

@@ -49,6 +49,11 @@ def _resize(r: Draw) -> tuple[Any, ...]:
     return images, size, method, r.flag(), crop, pad, "constant", r.choice(0.0, 2.0), layout
 
 
+def _bilinear(r: Draw) -> tuple[Any, ...]:
+    images, layout = _images(r, batch=r.integer(1, 2))
+    return images, (r.integer(1, 8), r.integer(1, 8)), layout == "channels_last"
+
+
 def _scaled(r: Draw) -> tuple[Any, ...]:
     rank = r.integer(1, 4)
     shape = tuple(r.integer(1, 5) for _ in range(rank))
@@ -150,6 +155,7 @@ add("rgb_to_grayscale", _grayscale, (*NUMBER, "uint16"), refuses=True, gradient=
 add("rgb_to_hsv", _color, refuses=True, gradient="images", tolerance=Tolerance(4))
 add("hsv_to_rgb", _hsv, refuses=True, gradient="images", tolerance=Tolerance(4, True))
 add("resize", _resize, (*NUMBER, *SMALL), refuses=True, gradient="images", tolerance=_SUM)
+add("resize_bilinear", _bilinear, refuses=True, gradient="images", tolerance=_SUM)
 add(
     "scale_and_translate", _scaled, NUMBER, unknown="images", gradient="images scale translation",
     tolerance=_SUM, gradient_tolerance=4,
