@@ -12,6 +12,8 @@ from unidl.backend.host import is_vector
 
 def _symmetric(x: Tensor) -> Tensor:
     """The symmetric (Hermitian) matrix with the lower triangle of `x`; only that gets a gradient."""
+    if x.shape[-1] != x.shape[-2]:
+        raise ValueError("a square matrix is expected")
     lower = x.tril(-1)
     diagonal = x.diagonal(dim1=-2, dim2=-1)
     return lower + lower.mH + torch.diag_embed(diagonal.real if x.is_complex() else diagonal).to(x.dtype)
