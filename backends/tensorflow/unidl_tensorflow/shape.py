@@ -12,7 +12,10 @@ Tensor = Any
 
 
 def reshape(x: Tensor, newshape: Any) -> Tensor:
-    return tf.reshape(x, (newshape,) if isinstance(newshape, int) else newshape)
+    shape = (newshape,) if isinstance(newshape, int) else newshape
+    if type(shape) in (tuple, list) and 0 in (plain := [d for d in shape if isinstance(d, int)]) and -1 in plain:
+        raise ValueError("-1 beside 0 stands for any size")
+    return tf.reshape(x, shape)
 
 
 def transpose(x: Tensor, axes: Any = None) -> Tensor:
@@ -24,7 +27,10 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
         return tf.expand_dims(x, axis)
     x = tf.convert_to_tensor(x)
     rank = x.shape.rank + len(axis)
-    for a in sorted(range(rank)[a] for a in axis):
+    at = sorted(range(rank)[a] for a in axis)
+    if len(set(at)) < len(at):
+        raise ValueError("an axis twice")
+    for a in at:
         x = tf.expand_dims(x, a)
     return x
 
@@ -35,6 +41,8 @@ def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     if axis is not None:
         axes = axis if isinstance(axis, (tuple, list)) else (axis,)
         axis = [range(x.shape.rank)[a] for a in axes]
+        if len(set(axis)) < len(axis):
+            raise ValueError("an axis twice")
     return tf.squeeze(x, axis)
 
 
@@ -51,7 +59,7 @@ def stack(x: Any, axis: int = 0) -> Tensor:
 
 
 def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Any:
-    if isinstance(indices_or_sections, int):
+    if not hasattr(indices_or_sections, "__len__"):
         return tf.split(x, indices_or_sections, axis)
     x = tf.convert_to_tensor(x)
     before = (slice(None),) * range(x.shape.rank)[axis]

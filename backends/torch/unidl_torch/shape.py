@@ -39,14 +39,24 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: str | None = N
     return torch.arange(start, stop, step, dtype=DTYPES[dtype], device=default_device())
 
 
+def reshape(x: Tensor, newshape: Any) -> Tensor:
+    try:
+        return x.reshape(newshape)
+    except TypeError:  # an array in place of a tuple
+        return x.reshape(tuple(int(d) for d in newshape))
+
+
 def transpose(x: Tensor, axes: Any = None) -> Tensor:
     return x.permute(tuple(range(x.dim() - 1, -1, -1)) if axes is None else tuple(axes))
 
 
 def expand_dims(x: Tensor, axis: Any) -> Tensor:
     if isinstance(axis, (tuple, list)):
-        rank = x.dim() + len(axis)
-        for a in sorted(a % rank for a in axis):
+        places = range(x.dim() + len(axis))
+        at = sorted(places[a] for a in axis)
+        if len(set(at)) < len(at):
+            raise ValueError("an axis twice")
+        for a in at:
             x = x.unsqueeze(a)
         return x
     return x.unsqueeze(axis)
@@ -80,12 +90,12 @@ def stack(x: Any, axis: int = 0) -> Tensor:
 
 def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> tuple[Tensor, ...]:
     size = x.shape[axis]
-    if isinstance(indices_or_sections, int):
+    if not hasattr(indices_or_sections, "__len__"):
         if size % indices_or_sections:
             raise ValueError(f"{size} elements cannot be cut into {indices_or_sections} equal parts")
         if size == 0:
             return (x,) * indices_or_sections
-        return torch.split(x, size // indices_or_sections, axis)
+        return torch.split(x, size // int(indices_or_sections), axis)
     ends = [*(int(i) for i in indices_or_sections), size]
     parts = [range(*slice(a, b).indices(size)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
     return tuple(x.narrow(axis, p.start, len(p)) if len(p) else x.narrow(axis, 0, 0) for p in parts)
@@ -130,6 +140,8 @@ def flip(x: Tensor, axis: Any = None) -> Tensor:
 
 def getitem(x: Tensor, key: Any) -> Tensor:
     keys = key if isinstance(key, tuple) else (key,)
+    if sum(k is Ellipsis for k in keys) > 1:
+        raise IndexError("more than one ...")
     if any(isinstance(k, slice) and k.step is not None and k.step < 0 for k in keys):
         return _reversed_slices(x, keys)
     return Tensor.__getitem__(x, key)
@@ -182,7 +194,7 @@ TABLE: dict[str, Any] = {
     "zeros_like": zeros_like,
     "ones_like": ones_like,
     "arange": arange,
-    "reshape": Tensor.reshape,
+    "reshape": reshape,
     "transpose": transpose,
     "expand_dims": expand_dims,
     "squeeze": squeeze,

@@ -17,10 +17,10 @@ from unidl_mxnet.tensors import from_host
 
 
 def reshape(F: Any, x: Any, newshape: Any) -> Any:
-    want = tuple(newshape) if isinstance(newshape, (tuple, list)) else (newshape,)
+    want = tuple(newshape) if hasattr(newshape, "__len__") else (newshape,)
     if -1 in want:
         known = math.prod(d for d in want if d != -1)
-        rest = math.prod(F.shape(x)) // known if known else 0
+        rest = math.prod(F.shape(x)) // known  # an error if -1 could stand for any size
         want = tuple(rest if d == -1 else d for d in want)
     return reshape_to(F, x, want)
 
@@ -44,7 +44,10 @@ def _transpose(F: Any, x: Any, order: tuple[int, ...]) -> Any:
 def expand_dims(F: Any, x: Any, axis: Any) -> Any:
     places = axis if isinstance(axis, (tuple, list)) else [axis]
     dims = list(F.shape(x))
-    for a in sorted(range(len(dims) + len(places))[a] for a in places):
+    at = sorted(range(len(dims) + len(places))[a] for a in places)
+    if len(set(at)) < len(at):
+        raise ValueError("an axis twice")
+    for a in at:
         dims.insert(a, 1)
     return reshape_to(F, x, tuple(dims))
 
@@ -84,7 +87,7 @@ def split(F: Any, x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     shape = F.shape(x)
     axis = range(len(shape))[axis]
     n = shape[axis]
-    if isinstance(indices_or_sections, int):
+    if not hasattr(indices_or_sections, "__len__"):
         count = indices_or_sections
         if n % count:
             raise ValueError(f"dimension {axis} of size {n} cannot be cut into {count} equal parts")
