@@ -8,7 +8,7 @@ import numpy as np
 
 from unidl_numpy.kernel import kernels
 
-_COMBINE = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
+_COMBINE: dict[str, np.ufunc] = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
 
 
 def scatter_update(inputs: np.ndarray, indices: np.ndarray, updates: np.ndarray, reduction: str | None = None) -> Any:

@@ -114,7 +114,7 @@ def _places(start: Any, size: int, n: Any) -> Any:
     return ops.add(ops.arange(size, None, None, "int32"), _start(start, size, n))
 
 
-def _sizes(inputs: Any, shape: Any, what: str, rest: bool = False) -> tuple[int | None, ...]:
+def _sizes(inputs: Any, shape: Any, what: str, rest: bool = False) -> tuple[Any, ...]:
     """The sizes of a block, checked against `inputs`; with `rest` some may be -1."""
     sizes, have = static_shape(shape), tuple(inputs.shape)
     require(

@@ -121,8 +121,8 @@ def _repeat_counts(r: Draw, tensor: bool) -> tuple[Any, ...]:
     counts = r.numbers.integers(0, 4, x.shape[axis] if r.die(4) else 1)
     if tensor:
         return x, counts.astype(r.choice("int32", "int64")), axis
-    counts = tuple(int(n) for n in counts)
-    return (x, counts, axis) if r.flag() or x.ndim > 1 else (x, counts)
+    listed = tuple(int(n) for n in counts)
+    return (x, listed, axis) if r.flag() or x.ndim > 1 else (x, listed)
 
 
 def _roll(r: Draw) -> tuple[Any, ...]:
