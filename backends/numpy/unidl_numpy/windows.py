@@ -30,6 +30,9 @@ def matmul(x1: np.ndarray, x2: np.ndarray) -> Any:
 
 
 def einsum(subscripts: str, operands: Any) -> Any:
+    from unidl.ops.einsum import plan
+
+    plan(subscripts, [x.shape for x in operands])  # raises where NumPy reads nonsense in silence
     result = np.einsum(subscripts, *[wide(x) for x in operands], optimize=len(operands) > 1)
     return np.asarray(result).astype(operands[0].dtype, copy=False)
 

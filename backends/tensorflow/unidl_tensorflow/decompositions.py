@@ -35,7 +35,10 @@ def _differentiable(name: str, function: Callable[[Tensor], Any], x: Tensor) -> 
 
 
 def cholesky(x: Tensor, upper: bool = False) -> Tensor:
-    factor = _differentiable("cholesky", tf.linalg.cholesky, x)
+    def lower(x: Tensor) -> Tensor:  # NaN is what TensorFlow makes of matrices that are not positive definite
+        return tf.debugging.check_numerics(tf.linalg.cholesky(x), "Matrices that are not positive definite")
+
+    factor = _differentiable("cholesky", lower if x.dtype.is_floating else tf.linalg.cholesky, x)
     return tf.linalg.adjoint(factor) if upper else factor
 
 

@@ -72,6 +72,12 @@ def lu_factor(x: Tensor) -> Any:
     return lu, pivots - 1
 
 
+def det(x: Tensor) -> Tensor:
+    if x.requires_grad and not x.is_complex():  # PyTorch's derivative is wrong for singular matrices
+        return _by_formula("det", torch.linalg.det, x)
+    return torch.linalg.det(x)
+
+
 def slogdet(x: Tensor) -> Any:
     return tuple(torch.linalg.slogdet(x))
 
@@ -107,7 +113,7 @@ TABLE: dict[str, Any] = {
     "eigh": eigh,
     "eig": eig,
     "lu_factor": lu_factor,
-    "det": torch.linalg.det,
+    "det": det,
     "slogdet": slogdet,
     "solve": solve,
     "solve_triangular": solve_triangular,

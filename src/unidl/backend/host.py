@@ -28,8 +28,7 @@ def qr(x: Array, mode: str = "reduced") -> tuple[Array, Array]:
 
 
 def svd(x: Array, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    result = np.linalg.svd(x, full_matrices, compute_uv)
-    return tuple(result) if compute_uv else result
+    return tuple(np.linalg.svd(x, full_matrices)) if compute_uv else np.linalg.svd(x, compute_uv=False)
 
 
 def eigh(x: Array) -> tuple[Array, Array]:

@@ -66,8 +66,9 @@ def _waves(rows: int, columns: int, period: int) -> tuple[np.ndarray, np.ndarray
     return cosine, -np.where(rest == 0, np.asarray([0.0, 1.0, 0.0, -1.0])[quarters], np.sin(angles))
 
 
-def _times(real: Any, imag: Any, factors: Pair, product: Any) -> Pair:
+def _times(parts: Any, factors: Pair, product: Any) -> Pair:
     """Complex product of a pair of tensors with a pair of arrays."""
+    real, imag = parts
     cosine, sine = (f.astype(_dtype(real)) if isinstance(f, np.ndarray) else f for f in factors)
     return (
         ops.subtract(product(real, cosine), product(imag, sine)),
@@ -79,19 +80,18 @@ def _transformed(real: Any, imag: Any) -> Pair:
     """The discrete Fourier transform along the last axis."""
     n = real.shape[-1]
     if n is None:
-        return _times(real, imag, _symbolic_waves(real), ops.matmul)
+        return _times((real, imag), _symbolic_waves(real), ops.matmul)
     first = max(d for d in range(1, math.isqrt(n) + 1) if n % d == 0)
     if first == 1:
-        return _times(real, imag, _waves(n, n, n), ops.matmul)
+        return _times((real, imag), _waves(n, n, n), ops.matmul)
     second = n // first
     # Element i * second + j, and frequency p + q * first: over i, then the factors of p and j, then over j.
     lead = tuple(ops.shape(real)[:-1])
     parts = [ops.swapaxes(ops.reshape(x, (*lead, first, second)), -2, -1) for x in (real, imag)]
-    parts = list(_times(*parts, _waves(first, first, first), ops.matmul))
-    parts = list(_times(*parts, _waves(second, first, n), ops.multiply))
-    parts = [ops.swapaxes(x, -2, -1) for x in parts]
-    parts = list(_times(*parts, _waves(second, second, second), ops.matmul))
-    return tuple(ops.reshape(ops.swapaxes(x, -2, -1), (*lead, n)) for x in parts)  # type: ignore[return-value]
+    turned = _times(parts, _waves(first, first, first), ops.matmul)
+    turned = _times(turned, _waves(second, first, n), ops.multiply)
+    turned = _times([ops.swapaxes(x, -2, -1) for x in turned], _waves(second, second, second), ops.matmul)
+    return tuple(ops.reshape(ops.swapaxes(x, -2, -1), (*lead, n)) for x in turned)  # type: ignore[return-value]
 
 
 def _symbolic_waves(x: Any) -> Pair:
@@ -250,7 +250,7 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
     length, stride = _length(sequence_length, "sequence_length"), _length(sequence_stride, "sequence_stride")
     n = ops.shape(x)[-1]
     if isinstance(n, int):
-        places = np.arange(max(0, (n - length) // stride + 1) * stride, step=stride).astype("int32")
+        places = np.arange(max(0, (n - length) // stride + 1), dtype="int32") * stride
         return ops.take(x, places[:, None] + np.arange(length, dtype="int32"), -1)
     starts = ops.multiply(ops.arange((n - length) // stride + 1), stride)
     return ops.take(x, ops.add(ops.expand_dims(starts, 1), ops.arange(length)), -1)

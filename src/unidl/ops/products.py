@@ -76,8 +76,8 @@ def vdot(x1: Tensor, x2: Tensor) -> Tensor:
         >>> float(ops.vdot([[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [1.0, 1.0]]))
         10.0
     """
-    sizes = [None if None in s else math.prod(s) for s in (tuple(x1.shape), tuple(x2.shape))]
-    same_dim(*sizes, "the numbers of elements of `x1` and `x2`")
+    m, n = (None if None in s else math.prod(s) for s in (tuple(x1.shape), tuple(x2.shape)))
+    same_dim(m, n, "the numbers of elements of `x1` and `x2`")
     return ops.matmul(_conjugate(ops.reshape(x1, (-1,))), ops.reshape(x2, (-1,)))
 
 

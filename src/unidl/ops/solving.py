@@ -276,7 +276,7 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
             place = None
         result = _vector_norm(x, 2 if ord in (None, "fro") else ord, place, keepdims)
     else:
-        result = _matrix_norm(x, ord, *axes, keepdims)
+        result = _matrix_norm(x, ord, axes[0], axes[1], keepdims)
     return ops.cast(result, dtype)
 
 
