@@ -174,7 +174,8 @@ class _Given(Confusion):
         self._build()
 
     def _scalar(self, values: Any) -> Any:
-        return ops.reshape(values, ()) if len(self._limits) == 1 else ops.copy(values)
+        # A copy: a view of the state would change with it.
+        return ops.copy(ops.reshape(values, ()) if len(self._limits) == 1 else values)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain data."""
