@@ -101,6 +101,11 @@ def _convolved(x: Tensor, kernel: Tensor, g: Geometry) -> Tensor:
     return _CONV[len(g.strides)](x, kernel, strides, g.padding.upper())
 
 
+def _one(x: Tensor) -> Tensor:
+    """A batch of one example of zeros in place of an empty one."""
+    return tf.pad(x, [(0, 1)] + [(0, 0)] * (x.shape.rank - 1))
+
+
 def conv(
     inputs: Tensor,
     kernel: Tensor,
@@ -121,6 +126,8 @@ def conv_bias(
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Tensor:
+    if inputs.shape[0] == 0:  # the engine's kernels give the shape of the input then
+        return conv_bias(_one(inputs), kernel, bias, strides, padding, data_format, dilation_rate)[:0]
     n = inputs.shape.rank - 2
     g = geometry(n, strides, padding, dilation_rate, data_format)
     x = _last(inputs, g)
@@ -146,6 +153,8 @@ def depthwise_conv(
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Tensor:
+    if inputs.shape[0] == 0:
+        return depthwise_conv(_one(inputs), kernel, strides, padding, data_format, dilation_rate)[:0]
     g = geometry(inputs.shape.rank - 2, strides, padding, dilation_rate, data_format)
     x = _last(inputs, g)
     check_window(x.shape[1:-1], kernel.shape[:-2], g)

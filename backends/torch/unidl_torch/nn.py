@@ -288,14 +288,11 @@ def scaled_dot_product_attention(
             mask = torch.logical_and(
                 mask, torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
             )
-        if query.dtype is torch.float16 and query.device.type == "cpu":  # the kernel's float16 masks keep scores apart
-            return scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, scale).half()
         mask = mask.expand(query.shape[-2], key.shape[-2]) if mask.dim() < 2 else mask
-        # Scores vanish beside a number so large: a target that sees nothing gets the mean of all values, and
-        # no gradient, for which its query is 0.
-        query = torch.where(mask.any(-1, True), query, torch.zeros((), dtype=query.dtype, device=query.device))
-        hidden = -6e4 if query.dtype is torch.float16 else -1e38
-        mask = torch.zeros(mask.shape, dtype=query.dtype, device=query.device).masked_fill_(~mask, hidden)
+        # A target that sees nothing gets the mean of all values, and no gradient: it sees all, with a query of 0.
+        seen = mask.any(-1, True)
+        mask = torch.logical_or(mask, torch.logical_not(seen))
+        query = torch.where(seen, query, torch.zeros((), dtype=query.dtype, device=query.device))
         return F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
     return F.scaled_dot_product_attention(query, key, value, is_causal=is_causal, scale=scale)
 

@@ -101,6 +101,8 @@ def _attention(r: Draw) -> tuple[Any, ...]:
     mask = None
     if r.flag():
         mask = r.numbers.random(r.broadcasting((batch, heads, targets, sources))) < 0.7
+    if mask is not None and mask.ndim > 1 and r.die(2) == 0:
+        mask[..., :1, :] = False  # a target that sees nothing
     query = r.array((batch, heads, targets, depth), low=-2, high=2)
     key = r.array((batch, heads, sources, depth), low=-2, high=2)
     value = r.array((batch, heads, sources, width))
