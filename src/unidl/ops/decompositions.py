@@ -147,9 +147,13 @@ def eigh(x: Tensor) -> tuple[Tensor, Tensor]:
 def eig(x: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues (..., m), in no particular order, and eigenvectors (..., m, m), as columns; always complex.
 
+    mxnet has no complex numbers, and so not this op.
+
     Example:
         >>> from unidl import ops
         >>> values, vectors = ops.eig([[2.0, 0.0], [0.0, 2.0]])  # doctest: +SKIP
+        >>> print(ops.convert_to_numpy(values))  # doctest: +SKIP
+        [2.+0.j 2.+0.j]
     """
     lead, n = square(x)
     dtype = x.dtype if x.dtype in _REAL else "complex128" if x.dtype == "float64" else "complex64"
