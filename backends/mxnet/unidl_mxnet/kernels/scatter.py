@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from unidl_mxnet.kernels._common import cast_to, noted, reshape_to
+from unidl_mxnet.kernels._common import FLOATS, cast_to, noted, reshape_to
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import broadcast_to, concatenate, getitem
 
@@ -32,7 +32,9 @@ def scatter_update(F: Any, inputs: Any, indices: Any, updates: Any, reduction: s
     if reduction == "add":
         result = F._npi_add(flat, _sums(F, new, rows, (height, row), wide))
     else:
-        result = _by_place(F, flat, new, rows, reduction, wide)
+        result = noted(F, _by_place(F, flat, new, rows, reduction, wide), (height, row), wide)
+        if reduction in ("max", "min") and dtype in FLOATS:
+            result = _shared(F, result, flat, new, rows, (height, row), dtype)
     return reshape_to(F, cast_to(F, noted(F, result, (height, row), wide), dtype), shape)
 
 
@@ -79,7 +81,7 @@ def _by_place(F: Any, flat: Any, new: Any, rows: Any, reduction: str | None, dty
         concatenate(F, [noted(F, F._npi_not_equal(ahead, behind), (count - 1,), "bool"), edge]) if count > 1 else edge
     )
     # For each row the place of its last update, from 1 on; 0 where there is none.
-    numbers = F._npi_where(last, F._npi_add_scalar(order, scalar="1"), F._npi_zeros(shape=(count,), dtype="int64"))
+    numbers = F._npi_where(last, F._npi_add_scalar(order, scalar="1"), zeros(F, (count,), "int64"))
     ends = _sums(F, numbers, rows, (height,), "int64")
     written = F._np_reshape(F._npi_greater_scalar(ends, scalar="0"), newshape=(height, 1))
     new = F._npi_take(new, places, axis=0, mode="clip")
@@ -89,6 +91,25 @@ def _by_place(F: Any, flat: Any, new: Any, rows: Any, reduction: str | None, dty
     if reduction is not None:
         found = getattr(F, _OPERATORS[reduction])(flat, found)
     return F._npi_where(written, found, flat)
+
+
+def _shared(F: Any, result: Any, flat: Any, new: Any, rows: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    """The extremes `result`, whose gradient all that are equal to them share alike."""
+    result = F.BlockGrad(result)
+    zero = zeros(F, (), dtype)
+
+    def parts(x: Any, extreme: Any) -> tuple[Any, Any]:
+        """Where `x` is the extreme, as a number, and what it adds there to the sum that has the gradient."""
+        equal = F._npi_where(F._npi_isfinite(x), F._npi_equal(x, extreme), zeros(F, (), "bool"))
+        change = F._npi_where(equal, F._npi_subtract(x, F.BlockGrad(x)), zero)
+        return F._npi_cast(equal, dtype=dtype), change
+
+    here, change = parts(flat, result)
+    there, changes = parts(new, F._npi_take(result, rows, axis=0, mode="clip"))
+    count = F._npi_add(here, _sums(F, there, rows, shape, dtype))
+    change = F._npi_add(change, _sums(F, changes, rows, shape, dtype))
+    change = F._npi_true_divide(change, F.BlockGrad(F._npi_maximum_scalar(count, scalar="1")))
+    return F._npi_add(result, F._npi_where(F._npi_greater_scalar(count, scalar="0"), change, zero))
 
 
 def _running(F: Any, x: Any, rows: Any, operator: str) -> Any:
