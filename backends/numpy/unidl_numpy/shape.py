@@ -91,11 +91,18 @@ def getitem(x: np.ndarray, key: Any) -> Any:
     return x[tuple(key) if isinstance(key, list) else key]
 
 
+def _need_integers(indices: np.ndarray) -> None:
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"indices of dtype {indices.dtype}")
+
+
 def take(x: np.ndarray, indices: np.ndarray, axis: int | None = None) -> Any:
-    return np.take(x, indices, axis)
+    _need_integers(indices)
+    return np.take(x, indices, None if axis is None else range(x.ndim)[axis])
 
 
 def take_along_axis(x: np.ndarray, indices: np.ndarray, axis: int | None = None) -> Any:
+    _need_integers(indices)
     return np.take_along_axis(x, indices.astype("int64"), axis)
 
 

@@ -227,11 +227,15 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
         [[1 3]
          [4 6]]
     """
-    need_dtype(indices, "indices", "integer")
+    _integers(indices)
     if axis is None:
         return TensorSpec(indices.shape, x.dtype)
     a = axis_index(axis, len(x.shape))
     return TensorSpec((*x.shape[:a], *indices.shape, *x.shape[a + 1 :]), x.dtype)
+
+
+def _integers(indices: Any) -> None:
+    require("int" in indices.dtype, f"`indices` must be integers, not {indices.dtype}.")
 
 
 @primitive
@@ -246,7 +250,7 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
         [[1]
          [6]]
     """
-    need_dtype(indices, "indices", "integer")
+    _integers(indices)
     if axis is None:
         require(len(indices.shape) == 1, f"`indices` must have one dimension without `axis`, not {len(indices.shape)}.")
         return TensorSpec(indices.shape, x.dtype)
