@@ -326,7 +326,7 @@ def _geomspace(
     both = ops.add(start, ops.zeros_like(stop)), ops.add(stop, ops.zeros_like(start))
     sign = ops.where(ops.equal(ops.sign(start), ops.sign(stop)), ops.sign(both[0]), ops.full_like(both[0], math.nan))
     logs = [ops.log(ops.absolute(v)) for v in both]
-    values = ops.multiply(ops.exp(ops.linspace(*logs, num, endpoint)), ops.expand_dims(sign, 0))
+    values = ops.multiply(ops.exp(ops.linspace(logs[0], logs[1], num, endpoint)), ops.expand_dims(sign, 0))
     counts = ops.reshape(ops.arange(num), (num,) + (1,) * len(sign.shape))
     usable = ops.logical_not(ops.isnan(sign))
     values = ops.where(ops.logical_and(ops.equal(counts, 0), usable), ops.expand_dims(both[0], 0), values)

@@ -360,8 +360,8 @@ def _slice_ranks(x: Any, axis: int) -> Any:
     """An int for each slice of `x` along `axis`, in the slices' lexicographic order; equal ones for equal slices."""
     n = ops.shape(x)[axis]
     rows = ops.moveaxis(x, axis, 0)
-    width = math.prod(d if d is not None else -1 for d in rows.shape[1:]) if None not in rows.shape[1:] else None
-    require(width is not None, f"the sizes of `x` other than along axis {axis} must be known, not {list(x.shape)}.")
+    require(None not in rows.shape[1:], f"sizes other than along axis {axis} must be known, not {list(x.shape)}.")
+    width = math.prod(rows.shape[1:])
     if width == 0:
         return ops.zeros((n,), "int32")
     ranks = _ranks(ops.reshape(rows, (n, width)))

@@ -108,9 +108,9 @@ def _shares(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip: bool) 
     else:
         last = ops.subtract(ops.cast(number(n, "int32"), precise), 1)
     result = _between(ordered, ops.clip(ops.multiply(q, last), 0, last), method, skip)
-    if not skip:
-        lost = ops.isnan(ops.getitem(ordered, (Ellipsis, slice(-1, None))))
-        result = ops.where(lost, ops.full_like(result, math.nan), result)
+    # One NaN makes the result NaN; if NaN is skipped, only nothing else does.
+    lost = ops.equal(count, 0) if skip else ops.isnan(ops.getitem(ordered, (Ellipsis, slice(-1, None))))
+    result = ops.where(lost, ops.full_like(result, math.nan), result)
     if lead or None in q.shape:
         result = ops.moveaxis(result, -1, 0)
     return ops.reshape(result, shape)
