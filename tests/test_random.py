@@ -28,7 +28,7 @@ DRAWS: dict[str, Callable[[Any], Any]] = {
         np.log(np.tile([[0.2, 0.3, 0.5]], (400, 1))).astype("float32"), 50, seed=seed
     ),
     "dropout": lambda seed: random.dropout(np.ones((400, 50), "float32"), 0.25, seed=seed),
-    "gamma": lambda seed: random.gamma((400, 50), 0.5, seed=seed),
+    "gamma": lambda seed: random.gamma((400, 50), 5.0, seed=seed),
     "beta": lambda seed: random.beta((400, 50), 2.0, np.full((50,), 3.0, "float32"), seed=seed),
     "binomial": lambda seed: random.binomial((400, 50), 100, [0.3], seed=seed),
     "shuffle": lambda seed: random.shuffle(np.arange(20_000, dtype="int32"), seed=seed),
@@ -43,7 +43,7 @@ MOMENTS: dict[str, tuple[float, float, float, float, str]] = {
     "wide randint": (2.0**29, 2.0**60 / 12, 0, 2**30 - 1, "int32"),
     "categorical": (1.3, 0.61, 0, 2, "int32"),
     "dropout": (1, 1 / 3, 0, 4 / 3 + 1e-6, "float32"),
-    "gamma": (0.5, 0.5, 0, 40, "float32"),
+    "gamma": (5, 5, 0, 60, "float32"),
     "beta": (0.4, 0.04, 0, 1, "float32"),
     "binomial": (30, 21, 0, 100, "float32"),
     "shuffle": (9999.5, 20_000**2 / 12, 0, 19_999, "int32"),
