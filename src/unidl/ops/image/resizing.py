@@ -124,23 +124,23 @@ def resize(
 ) -> Tensor:
     """Images of another size; pixels are areas (half-pixel centres), and weights beyond the edge are left out.
 
-        Args:
-            images: (batch, height, width, channels) or (height, width, channels), or channels first.
-            size: (height, width) of the result.
-            interpolation: "nearest", "bilinear", "bicubic" (Keys' kernel, a = -1/2), "lanczos3", "lanczos5", or "area"
-                (the mean over each new pixel's area).
-            antialias: whether kernels are widened when shrinking; no matter for "nearest" and "area".
-            crop_to_aspect_ratio: cut the images to the proportions of `size` first.
-            pad_to_aspect_ratio: pad them with `fill_value` instead, equally at both sides.
-            fill_mode: only "constant".
+    Args:
+        images: (batch, height, width, channels) or (height, width, channels), or channels first.
+        size: (height, width) of the result.
+        interpolation: "nearest", "bilinear", "bicubic" (Keys' kernel, a = -1/2), "lanczos3", "lanczos5", or "area"
+            (the mean over each new pixel's area).
+        antialias: whether kernels are widened when shrinking; no matter for "nearest" and "area".
+        crop_to_aspect_ratio: cut the images to the proportions of `size` first.
+        pad_to_aspect_ratio: pad them with `fill_value` instead, equally at both sides.
+        fill_mode: only "constant".
 
-        Returns:
-            Same dtype; integers are rounded and kept within their range.
+    Returns:
+        Same dtype; integers are rounded and kept within their range.
 
-        Example:
-            >>> from unidl import ops
-            >>> print(ops.convert_to_numpy(ops.image.resize([[[0.0], [4.0]]], (1, 4)))[..., 0])
-            [[0. 1. 3. 4.]]
+    Example:
+        >>> from unidl import ops
+        >>> print(ops.convert_to_numpy(ops.image.resize([[[0.0], [4.0]]], (1, 4)))[..., 0])
+        [[0. 1. 3. 4.]]
     """
     axes = image_axes(images, data_format)
     one_of(interpolation, tuple(_INTERPOLATIONS), "interpolation")
@@ -186,25 +186,25 @@ def scale_and_translate(
 ) -> Tensor:
     """`images` resampled so that place x along a spatial axis comes to ``x * scale + translation``.
 
-        Pixel i has its centre at i + 0.5. What lies outside of the source is 0.
+    Pixel i has its centre at i + 0.5. What lies outside of the source is 0.
 
-        Args:
-            images: a tensor of any rank.
-            output_shape: the size of every axis; those that are not spatial stay as they are.
-            scale, translation: one number for each spatial axis, shape (K,).
-            spatial_dims: K different axes.
-            method: "linear" (also "bilinear", "trilinear", "triangle"), "cubic" ("bicubic", "tricubic": Keys' kernel),
-                "lanczos3" or "lanczos5".
-            antialias: whether kernels are widened when shrinking.
+    Args:
+        images: a tensor of any rank.
+        output_shape: the size of every axis; those that are not spatial stay as they are.
+        scale, translation: one number for each spatial axis, shape (K,).
+        spatial_dims: K different axes.
+        method: "linear" (also "bilinear", "trilinear", "triangle"), "cubic" ("bicubic", "tricubic": Keys' kernel),
+            "lanczos3" or "lanczos5".
+        antialias: whether kernels are widened when shrinking.
 
-        Returns:
-            Shape `output_shape`, dtype of `images`; integers are rounded and kept between the source's extremes.
+    Returns:
+        Shape `output_shape`, dtype of `images`; integers are rounded and kept between the source's extremes.
 
-        Example:
-            >>> from unidl import ops
-            >>> x = ops.image.scale_and_translate([0.0, 4.0], (4,), [2.0], [0.0], (0,), "linear")
-            >>> print(ops.convert_to_numpy(x))
-            [0. 1. 3. 4.]
+    Example:
+        >>> from unidl import ops
+        >>> x = ops.image.scale_and_translate([0.0, 4.0], (4,), [2.0], [0.0], (0,), "linear")
+        >>> print(ops.convert_to_numpy(x))
+        [0. 1. 3. 4.]
     """
     need_dtype(images, "images", "real")
     one_of(method, tuple(_METHODS), "method")
