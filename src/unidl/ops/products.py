@@ -167,7 +167,7 @@ def kron(x1: Tensor, x2: Tensor) -> Tensor:
     return ops.reshape(ops.multiply(blocks, tiles), tuple(m * n for m, n in zip(a, b, strict=True)))
 
 
-@composite(promote="x1 x2")
+@composite(checked=True, promote="x1 x2")
 def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
     """Cross product of vectors of 2 or 3 components; the third of two is taken as 0.
 

@@ -217,6 +217,12 @@ def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
     _need_integers(F, indices)
     if axis is None:
         x, axis = ravel(F, x), 0
+    have, picked = F.shape(x), F.shape(indices)
+    if 0 in have or 0 in picked:  # mxnet divides by zero
+        axis %= len(have)
+        if have[axis] == 0 and 0 not in picked:
+            raise IndexError(f"dimension {axis} is empty: there is nothing to take")
+        return zeros(F, (*have[:axis], *picked, *have[axis + 1 :]), F.dtype(x))
     return F._npi_take(x, indices, axis=axis, mode="wrap")
 
 
