@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl.dtypes import dtype_name
-from unidl_mxnet.kernels._common import FLOATS, broadcast, cast_to
+from unidl_mxnet.kernels._common import FLOATS, broadcast, cast_to, noted
 
 
 def _is_number(x: Any) -> bool:
@@ -28,13 +28,14 @@ def _unary(operator: str, bools: bool = True) -> Callable[..., Any]:
 
 
 absolute = _unary("_npi_absolute", bools=False)
-negative = _unary("_npi_negative", bools=False)
 square = _unary("_npi_square", bools=False)
 floor = _unary("_npi_floor", bools=False)
 ceil = _unary("_npi_ceil", bools=False)
 exp = _unary("_npi_exp")
 expm1 = _unary("_npi_expm1")
 log = _unary("_npi_log")
+log2 = _unary("_npi_log2")
+log10 = _unary("_npi_log10")
 log1p = _unary("_npi_log1p")
 sqrt = _unary("_npi_sqrt")
 rsqrt = _unary("rsqrt")
@@ -46,6 +47,11 @@ arccos = _unary("_npi_arccos")
 arctan = _unary("_npi_arctan")
 sinh = _unary("_npi_sinh")
 cosh = _unary("_npi_cosh")
+arcsinh = _unary("_npi_arcsinh")
+arccosh = _unary("_npi_arccosh")
+arctanh = _unary("_npi_arctanh")
+erfinv = _unary("_npx_erfinv")
+cbrt = _unary("_npi_cbrt")
 erf = _unary("_npx_erf")
 reciprocal = _unary("_npi_reciprocal")
 isnan = _unary("_npi_isnan")
@@ -53,6 +59,17 @@ isinf = _unary("_npi_isinf")
 isfinite = _unary("_npi_isfinite")
 logical_not = _unary("_npi_logical_not")
 copy = _unary("_np_copy")
+
+
+def _no_bools(F: Any, *xs: Any) -> None:
+    """mxnet computes with bools as with numbers; unidl does not."""
+    if any(not _is_number(x) and F.dtype(x) == "bool" for x in xs):
+        raise TypeError("bools are no numbers")
+
+
+def negative(F: Any, x: Any) -> Any:
+    _no_bools(F, x)
+    return F._npi_negative(x)
 
 
 def stop_gradient(F: Any, variable: Any) -> Any:
@@ -115,13 +132,13 @@ def _binary(operator: str, reflected: str, bools: bool = True) -> Callable[..., 
 
 
 add = _binary("_npi_add", "_npi_add_scalar", bools=False)
-subtract = _binary("_npi_subtract", "_npi_rsubtract_scalar", bools=False)
+_subtract = _binary("_npi_subtract", "_npi_rsubtract_scalar")
 multiply = _binary("_npi_multiply", "_npi_multiply_scalar", bools=False)
 divide = _binary("_npi_true_divide", "_npi_rtrue_divide_scalar")
-mod = _binary("_npi_mod", "_npi_rmod_scalar", bools=False)
-power = _binary("_npi_power", "_npi_rpower_scalar", bools=False)
-maximum = _binary("_npi_maximum", "_npi_maximum_scalar", bools=False)
-minimum = _binary("_npi_minimum", "_npi_minimum_scalar", bools=False)
+_mod = _binary("_npi_mod", "_npi_rmod_scalar")
+_power = _binary("_npi_power", "_npi_rpower_scalar")
+_maximum = _binary("_npi_maximum", "_npi_maximum_scalar", bools=False)
+_minimum = _binary("_npi_minimum", "_npi_minimum_scalar", bools=False)
 equal = _binary("_npi_equal", "_npi_equal_scalar", bools=False)
 not_equal = _binary("_npi_not_equal", "_npi_not_equal_scalar", bools=False)
 less = _binary("_npi_less", "_npi_greater_scalar", bools=False)
@@ -134,13 +151,67 @@ def arctan2(F: Any, x1: Any, x2: Any) -> Any:
     return F._npi_arctan2(x1, x2)
 
 
+def _tensor(F: Any, x: Any, other: Any) -> Any:
+    """`x`, as a tensor of the dtype of `other` if it is a number."""
+    if not _is_number(x):
+        return x
+    zero = F._npi_zeros(shape=(), dtype=F.dtype(other), ctx=F.context())
+    return F._npi_add_scalar(noted(F, zero, (), F.dtype(other)), scalar=repr(x))
+
+
+def subtract(F: Any, x1: Any, x2: Any) -> Any:
+    _no_bools(F, x1, x2)
+    return _subtract(F, x1, x2)
+
+
+def maximum(F: Any, x1: Any, x2: Any) -> Any:
+    # The kernel for a number takes it for the second operand, which at a tie has no gradient.
+    return _maximum(F, _tensor(F, x1, x2), x2)
+
+
+def minimum(F: Any, x1: Any, x2: Any) -> Any:
+    return _minimum(F, _tensor(F, x1, x2), x2)
+
+
+def mod(F: Any, x1: Any, x2: Any) -> Any:
+    _no_bools(F, x1, x2)
+    return _mod(F, x1, x2)
+
+
 def floor_divide(F: Any, x1: Any, x2: Any) -> Any:
+    _no_bools(F, x1, x2)
+    x1, x2 = _tensor(F, x1, x2), _tensor(F, x2, x1)
+    dtype = F.dtype(x1)
+    if dtype in FLOATS:
+        # floor(x1 / x2) alone may be one too large, where the quotient was rounded up to a whole number.
+        quotient = divide(F, x1, x2)
+        exact = F._npi_around(divide(F, subtract(F, x1, _mod(F, x1, x2)), x2), decimals=0)
+        return F.BlockGrad(where(F, F._npi_isfinite(exact), exact, F._npi_floor(quotient)))
+    # Integers: mxnet divides them in float32; float64 is exact up to 2**53. By 0 it is 0.
+    zero = noted(F, F._npi_equal_scalar(x2, scalar="0"), F.shape(x2), "bool")
+    wide = [cast_to(F, x, "float64") for x in (x1, add(F, x2, cast_to(F, zero, dtype)))]
+    quotient = cast_to(F, F._npi_floor(divide(F, *wide)), dtype)
+    return multiply(F, quotient, cast_to(F, F._npi_logical_not(zero), dtype))
+
+
+def power(F: Any, x1: Any, x2: Any) -> Any:
     dtype = F.dtype(x2 if _is_number(x1) else x1)
     if dtype in FLOATS:
-        return F._npi_floor(divide(F, x1, x2))
-    # Integers: mxnet divides them in float32; float64 is exact up to 2**53.
-    wide = [float(x) if _is_number(x) else cast_to(F, x, "float64") for x in (x1, x2)]
-    return cast_to(F, F._npi_floor(divide(F, *wide)), dtype)
+        return _power(F, x1, x2)
+    _no_bools(F, x1, x2)
+    # Integers: mxnet goes through floats. By squaring; beyond 64 only the powers of 0, 1 and -1 are not too large.
+    x1, x2 = _tensor(F, x1, x2), _tensor(F, x2, x1)
+    below = F._npi_less_scalar(x2, scalar="0")
+    exponent = F._npi_absolute(x2)
+    exponent = F._npi_minimum(exponent, F._npi_add_scalar(F._npi_mod_scalar(exponent, scalar="2"), scalar="64"))
+    result, base = F._npi_add_scalar(F._npi_multiply_scalar(F._npi_multiply(x1, x2), scalar="0"), scalar="1"), x1
+    for place in range(7):
+        rest = F._npi_mod_scalar(exponent, scalar=str(2 ** (place + 1)))
+        bit = F._npi_greater_equal_scalar(rest, scalar=str(2**place))
+        result = F._npi_where(bit, F._npi_multiply(result, base), result)
+        base = F._npi_multiply(base, base)
+    unit = F._npi_multiply(result, cast_to(F, F._npi_equal_scalar(F._npi_absolute(x1), scalar="1"), dtype))
+    return F._npi_where(below, unit, result)
 
 
 def _logical(operator: str) -> Callable[..., Any]:
