@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl.dtypes import dtype_name
+from unidl_mxnet._engine import mx
 from unidl_mxnet.kernels._common import FLOATS, axes_of, cast_to, noted, reduced, reshape_to
 from unidl_mxnet.kernels.creation import ones, zeros
 from unidl_mxnet.kernels.elementwise import maximum, minimum
@@ -52,7 +53,12 @@ def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = 
     if 0 in shape:
         return _constant(F, x, axis, keepdims, 1, dtype)
     wide = "float32" if dtype == "float16" else dtype
-    result = F._np_prod(cast_to(F, x, wide), axis=_axes(axis), keepdims=keepdims)
+    x = noted(F, cast_to(F, x, wide), shape, wide)
+    if wide in FLOATS and _differentiable(F):
+        product = _by_pairs(F, x, axes_of(axis, len(shape)))
+        result = reshape_to(F, product, reduced(shape, axis, True)) if keepdims else product
+    else:
+        result = F._np_prod(x, axis=_axes(axis), keepdims=keepdims)
     return cast_to(F, noted(F, result, reduced(shape, axis, keepdims), wide), dtype)
 
 
@@ -64,6 +70,43 @@ def mean(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _exact(F, F.mean, x, axis, keepdims)
 
 
+def _differentiable(F: Any) -> bool:
+    """Whether a gradient may be asked for."""
+    return F.symbolic or mx.autograd.is_recording()
+
+
+def _shared(F: Any, reduce: Callable[..., Any], x: Any, axis: Any, keepdims: bool) -> Any:
+    """A maximum or minimum whose gradient is shared by all elements that attain it; mxnet gives each the whole."""
+    shape, dtype = F.shape(x), F.dtype(x)
+    fixed = F.BlockGrad(x)
+    best = reduce(fixed, axis=_axes(axis), keepdims=keepdims)
+    attained = F._npi_equal(fixed, reduce(fixed, axis=_axes(axis), keepdims=True))
+    count = sum(F, noted(F, F._npi_cast(attained, dtype=dtype), shape, dtype), axis, keepdims)
+    chosen = noted(F, F._npi_where(attained, x, zeros(F, (), dtype)), shape, dtype)
+    mean = F._npi_true_divide(sum(F, chosen, axis, keepdims), count)
+    # What is added is 0, and carries the gradient.
+    change = F._npi_subtract(mean, F.BlockGrad(mean))
+    return F._npi_add(best, F._npi_where(F._npi_isfinite(F.BlockGrad(mean)), change, zeros(F, (), dtype)))
+
+
+def _by_pairs(F: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """The product over `axes`, which are dropped, by multiplications: mxnet's own gradient divides by the elements."""
+    shape, dtype = F.shape(x), F.dtype(x)
+    rest = tuple(i for i in range(len(shape)) if i not in axes)
+    x = F._np_transpose(x, axes=(*rest, *axes)) if rest else x
+    wanted, n = tuple(shape[i] for i in rest), math.prod(shape[a] for a in axes)
+    lines = math.prod(wanted)
+    x = reshape_to(F, noted(F, x, (*wanted, *(shape[a] for a in axes)), dtype), (lines, n))
+    while n > 1:
+        half = n // 2
+        parts = [getitem(F, x, (slice(None), slice(i * half, (i + 1) * half))) for i in range(2)]
+        product = noted(F, F._npi_multiply(*parts), (lines, half), dtype)
+        x = concatenate(F, [product, getitem(F, x, (slice(None), slice(n - 1, n)))], 1) if n % 2 else product
+        n = half + n % 2
+        x = noted(F, x, (lines, n), dtype)
+    return reshape_to(F, x, wanted)
+
+
 def _extreme(operator: str, limit: Callable[..., Any]) -> Callable[..., Any]:
     def kernel(F: Any, x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
         if F.dtype(x) == "bool":
@@ -72,7 +115,11 @@ def _extreme(operator: str, limit: Callable[..., Any]) -> Callable[..., Any]:
         axes = axes_of(axis, len(shape))
         if initial is not None and 0 in shape:
             return _constant(F, x, axis, keepdims, initial, F.dtype(x))
-        result = x if not axes else getattr(F, operator)(x, axis=_axes(axis), keepdims=keepdims)
+        result = x
+        if axes and F.dtype(x) in FLOATS and _differentiable(F):
+            result = _shared(F, getattr(F, operator), x, axis, keepdims)
+        elif axes:
+            result = getattr(F, operator)(x, axis=_axes(axis), keepdims=keepdims)
         if initial is None:
             return result
         return limit(F, noted(F, result, reduced(shape, axis, keepdims), F.dtype(x)), initial)
