@@ -15,10 +15,10 @@ from unidl.backend.attributes import sized
 
 Arguments = dict[str, Any]
 
-#: Ops of the elementwise family that compute nothing.
-_FREE = {"cast", "copy", "stop_gradient"}
+#: Ops of other families that compute nothing.
+_FREE = {"cast", "copy", "stop_gradient", "view_as_complex", "view_as_real"}
 #: Modules whose primitives only make, move or pick elements.
-_MOVING = ("creation", "indexing", "joining", "random", "scatter", "shape")
+_MOVING = ("creation", "indexing", "joining", "padding", "random", "repeating", "scatter", "shape")
 #: Comparison sorts take n log2(n) comparisons along the last (or sorted) axis.
 _SORTS = {"sort", "argsort", "top_k"}
 

@@ -1,7 +1,7 @@
 """Binding a declared op to the backend: the function that users call.
 
 The eager path is generated for each op and does a type test, at most one dtype test, and the
-native call. Everything else (conversion, promotion, recording, errors) is in `_slow` and `_explain`.
+native call. Ops declared `checked` look up first whether their rule has accepted such shapes before. Everything else (conversion, promotion, recording, errors) is in `_slow` and `_explain`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from unidl.errors import GraphError, OpError, UntraceableError, describe
 from unidl.graph.symbolic import Node, SymbolicTensor, TensorSpec, symbols
 from unidl.ops._declare import TABLE, Op
 
+#: How many combinations of shapes and attributes that fit are remembered for each op whose rule runs first.
+_REMEMBERED = 4096
 _NATIVE_FLOATS = frozenset(native for name, native in active.dtypes.items() if name in FLOATS or name in COMPLEX)
 
 
@@ -54,17 +56,33 @@ def bind(op: Op) -> Any:
             "    if dtype is not None and (dtype.__class__ is not str or dtype not in _names):",
             f"        dtype = _known_dtype(_op, {packed}, dtype)",
         ]
-    test = "" if op.checked else _fast_test(op)
-    if test:
+    test = _fast_test(op)
+    run = [
+        "try:",
+        f"    return _f({arguments})",
+        "except Exception as error:",
+        f"    if _symbolic(_op, {packed}):",
+        f"        return _slow(_op, _f, {packed})",
+        f"    return _recover(_op, _f, {packed}, error)",
+    ]
+    if test and op.checked:
+        namespace["_good"] = set()
         source += [
             f"    if {test}:",
             "        try:",
-            f"            return _f({arguments})",
-            "        except Exception as error:",
-            f"            if _symbolic(_op, {packed}):",
-            f"                return _slow(_op, _f, {packed})",
-            f"            return _recover(_op, _f, {packed}, error)",
+            f"            _case = ({_key(op)})",
+            "            _fits = _case in _good",
+            "        except TypeError:  # an attribute in a list",
+            "            _case, _fits = None, False",
+            "        if not _fits:",
+            f"            _result = _slow(_op, _f, {packed})",
+            f"            if _case is not None and len(_good) < {_REMEMBERED}:",
+            "                _good.add(_case)",
+            "            return _result",
+            *(f"        {line}" for line in run),
         ]
+    elif test:
+        source += [f"    if {test}:", *(f"        {line}" for line in run)]
     source.append(f"    return _slow(_op, _f, {packed})")
     exec(compile("\n".join(source), f"<unidl.ops.{op.name}>", "exec"), namespace)
     public = namespace[op.name]
@@ -72,6 +90,20 @@ def bind(op: Op) -> Any:
     public.__annotations__ = dict(getattr(op.rule, "__annotations__", {}))
     public.op = op
     return public
+
+
+def _key(op: Op) -> str:
+    """The text of what the rule of `op` depends on: shapes and dtypes of tensors, and all attributes."""
+    parts = []
+    for name in op.parameters:
+        kind = op.tensor_parameters.get(name)
+        if kind is None:
+            parts.append(name)
+        elif kind == "optional":
+            parts.append(f"{name} if {name} is None else ({name}.shape, {name}.dtype)")
+        else:
+            parts.append(f"{name}.shape, {name}.dtype")
+    return ", ".join(parts) + ","
 
 
 def _fast_test(op: Op) -> str:

@@ -50,8 +50,8 @@ class Op:
             are promoted) become the default float.
         scalars: whether backends accept a Python number for one of the promoted parameters.
         public: the function users call, bound to the backend.
-        checked: whether the rule runs before the engine on every eager call, because some engine would
-            accept in silence what the rule refuses.
+        checked: whether the rule runs before the engine, once for each combination of shapes, dtypes and
+            attributes, because some engine would accept in silence what the rule refuses.
         traceable: for native code: whether an engine's own tracer may run it. Python code of a layer
             that asks for values may not be.
     """
