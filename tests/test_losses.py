@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import unidl
 from unidl import losses, ops
 from unidl.backend import active
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
@@ -172,3 +173,94 @@ def test_names_and_configurations() -> None:
         losses.get("nonsense")
     with pytest.raises(ValueError, match="reduction"):
         losses.MeanSquaredError(reduction="average")
+
+
+def test_every_short_name_finds_the_function() -> None:
+    names = {
+        "bce": "binary_crossentropy",
+        "kld": "kl_divergence",
+        "mape": "mean_absolute_percentage_error",
+        "msle": "mean_squared_logarithmic_error",
+        "logcosh": "log_cosh",
+    }
+    for short, name in names.items():
+        assert losses.get(short) is getattr(losses, name)
+        assert short == "logcosh" or losses.get(short.upper()) is getattr(losses, name)
+        made = losses.loss_object(short)
+        assert isinstance(made, losses.Loss) and made.fn is getattr(losses, name)  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not active.trains, reason="the backend has no gradients")
+@pytest.mark.parametrize(
+    ("loss", "target", "output"),
+    [
+        (losses.Circle(), [0, 0, 0], np.eye(3)),  # nothing of another class
+        (losses.Circle(), [0, 1, 2], np.eye(3)),  # nothing of the same
+        (losses.CategoricalGeneralizedCrossEntropy(), [0, 1, 1], [[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]]),
+        (losses.BinaryFocalCrossentropy(gamma=0.5), [[1.0, 0.0]], [[1.0, 0.0]]),
+        (losses.BinaryFocalCrossentropy(gamma=0.0), [[1.0, 0.0]], [[1.0, 0.0]]),
+        (losses.CategoricalFocalCrossentropy(gamma=0.5), [[1.0, 0.0]], [[1.0, 0.0]]),
+        (losses.CategoricalFocalCrossentropy(gamma=0.5, from_logits=True), [[1.0, 0.0]], [[90.0, -90.0]]),
+        (losses.BinaryFocalCrossentropy(from_logits=True), [[1.0, 0.0]], [[-200.0, 200.0]]),
+        (losses.SparseCategoricalCrossentropy(ignore_class=-1), [0, -1], [[0.5, 0.5], [0.0, 0.0]]),
+        (losses.CosineSimilarity(), [[0.0, 0.0], [1.0, 2.0]], [[1.0, 2.0], [0.0, 0.0]]),
+        (losses.LogCosh(), [[0.0, 0.0]], [[1e30, -1e30]]),
+        (losses.KLDivergence(), [[0.0, 1.0]], [[1.0, 0.0]]),
+        (losses.Poisson(), [[0.0, 1.0]], [[0.0, 0.0]]),
+        (losses.Dice(), np.zeros((2, 2)), np.zeros((2, 2))),
+        (losses.Tversky(), np.zeros((2, 2)), np.zeros((2, 2))),
+    ],
+    ids=lambda v: getattr(v, "name", ""),
+)
+def test_values_and_gradients_are_finite_at_the_edges(loss: Any, target: Any, output: Any) -> None:
+    target = np.array(target, "int32" if isinstance(target[0], int) else "float32")
+    output = active.to_tensor(np.array(output, "float32"))
+    value, gradient = unidl.value_and_grad(lambda p: ops.sum(loss(target, p)))(output)
+    assert np.isfinite(number(value))
+    assert np.isfinite(active.to_numpy(gradient)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_a_loss_computes_in_its_own_dtype(dtype: str) -> None:
+    y, p = np.zeros((2, 3), dtype), np.full((2, 3), 300.0, dtype)
+    assert number(losses.MeanSquaredError()(y, p)) == 90000  # more than float16 can hold
+    assert ops.convert_to_tensor(losses.MeanSquaredError()(y, p)).dtype == ops.zeros((), "float32").dtype
+    wide = losses.MeanAbsoluteError(dtype="float64")
+    assert wide.dtype == "float64" and wide.get_config()["dtype"] == "float64"
+    assert losses.MeanAbsoluteError.from_config(wide.get_config()).dtype == "float64"
+
+
+def test_plain_lists_and_structures() -> None:
+    assert number(losses.MeanSquaredError()([[1, 2]], [[2, 4]])) == pytest.approx(2.5)
+
+    class Both(losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            first = losses.mean_squared_error(y_true["a"], y_pred["a"])
+            return ops.add(first, losses.mean_absolute_error(y_true["b"], y_pred["b"]))
+
+    y = {"a": np.zeros((2, 1)), "b": np.zeros((2, 1))}
+    p = {"a": np.full((2, 1), 3.0), "b": np.full((2, 1), 4.0)}
+    assert number(Both()(y, p)) == pytest.approx(13)
+
+
+def test_one_weight_for_each_sample_counts_for_all_its_values() -> None:
+    y, p = (
+        np.zeros((2, 3, 1), "float32"),
+        np.array([1.0, 2.0], "float32").reshape(2, 1, 1) * np.ones((2, 3, 1), "float32"),
+    )
+    weight = np.array([1.0, 3.0], "float32")
+    assert number(losses.MeanAbsoluteError()(y, p, weight)) == pytest.approx((1 + 6) / 2)
+    loss = losses.MeanAbsoluteError(reduction="mean_with_sample_weight")
+    assert number(loss(y, p, weight)) == pytest.approx((1 + 6) / 4)
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    for make, text in (
+        (lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.0), "`q`"),
+        (lambda: losses.CategoricalFocalCrossentropy()(np.zeros((2, 1)), np.zeros((2, 1))), "one class"),
+        (lambda: losses.categorical_crossentropy(np.zeros((2, 2)), np.zeros((2, 2)), axis=True), "`axis`"),
+        (lambda: losses.ctc(np.zeros((2, 3)), np.zeros((2, 3))), r"`y_pred`.*\(2, 3\)"),
+        (lambda: losses.Loss()(np.zeros(2), np.zeros(2)), "must define call"),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, NotImplementedError), match=text):
+            make()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import unidl
 from unidl import losses, metrics, ops
 from unidl.backend import active
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
@@ -253,4 +254,103 @@ def test_functions_and_own_metrics() -> None:
 )
 def test_what_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(ValueError):
+        make()
+
+
+def test_stateless_calls_leave_the_metric_as_it_is() -> None:
+    metric = metrics.MeanSquaredError()
+    metric.update_state(np.array([[1.0]], "float32"), np.array([[3.0]], "float32"))
+    start = metric.stateless_reset_state()
+    state = metric.stateless_update_state(start, np.array([[0.0]], "float32"), np.array([[3.0]], "float32"))
+    assert [float(number(v)) for v in state] == [9.0, 1.0]
+    assert number(metric.stateless_result(state)) == 9
+    assert number(metric.result()) == 4
+    with pytest.raises(ValueError, match="2 variables"):
+        metric.stateless_result(state[:1])
+
+
+def test_metrics_and_variables_among_the_attributes_are_state() -> None:
+    class Outer(metrics.Metric):
+        def __init__(self) -> None:
+            super().__init__(name="outer")
+            self.inner = metrics.Mean(name="inner")
+            self.own = unidl.Variable(np.zeros((2,), "float32"), trainable=False)
+
+        def update_state(self, values: Any) -> None:
+            self.inner.update_state(values)
+            self.own.assign(ops.ones((2,)))
+
+    metric = Outer()
+    metric.update_state(np.array([2.0, 4.0], "float32"))
+    assert [tuple(ops.shape(v)) for v in metric.variables] == [(), (), (2,)]
+    metric.reset_state()
+    assert all(float(ops.convert_to_numpy(v).sum()) == 0 for v in metric.variables)
+
+
+def test_a_result_does_not_change_with_the_state() -> None:
+    for make in (metrics.TruePositives, metrics.Sum, lambda: metrics.FalseNegatives([0.2, 0.7])):
+        metric: Any = make()
+        y = np.ones(3, "float32")
+        metric.update_state(*((y,) if isinstance(metric, metrics.Sum) else (y, np.array([0.1, 0.5, 0.9], "float32"))))
+        before = metric.result()
+        values = number(before).copy()
+        metric.reset_state()
+        np.testing.assert_array_equal(number(before), values)
+
+
+def test_nan_and_numbers_outside_are_no_positives_beyond_their_place() -> None:
+    y, p = np.array([1.0, 1.0, 0.0, 0.0]), np.array([np.nan, 2.0, -1.0, 0.5], "float32")
+    for thresholds in ([0.25, 0.6], [0.0, 0.5, 1.0]):  # compared, and counted in buckets
+        metric = metrics.TruePositives(thresholds)
+        metric.update_state(y, p)
+        assert number(metric.result())[1] == 1
+    with pytest.warns(UserWarning, match="float32"):
+        metrics.MeanIoU(2).update_state([0, 1], [0, 1], np.array([0.5, 0.5]))
+
+
+NAMES = {
+    "numbers": (
+        *("mse", "MAE", "mape", "msle", "cosine_similarity", "logcosh", "huber", "r2_score", "RootMeanSquaredError"),
+        *("hinge", "kld", "poisson", "bce", "AUC", "binary_focal_crossentropy", "dice", "precision", "Recall"),
+        *("true_positives", "BinaryIoU", "categorical_accuracy"),
+    ),
+    "labels": ("accuracy", "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy"),
+}
+
+
+@pytest.mark.skipif(not active.trains, reason="the backend does not train")
+@pytest.mark.parametrize("kind", ["numbers", "labels"])
+def test_metrics_by_name_in_compile(kind: str) -> None:
+    """A step with all of them is recorded, so nothing asks for a value meanwhile."""
+    rng = np.random.default_rng(0)
+    x = rng.random((8, 4)).astype("float32")
+    y = rng.random((8, 3)).round().astype("float32") if kind == "numbers" else rng.integers(0, 3, 8).astype("int32")
+    model = unidl.Sequential([unidl.Input((4,)), unidl.layers.Dense(3, activation="softmax")])
+    loss = "squared_hinge" if kind == "numbers" else "sparse_categorical_crossentropy"
+    names = list(NAMES[kind])
+    model.compile(optimizer="sgd", loss=loss, metrics=names)
+    history = model.fit(x, y, batch_size=4, epochs=1, verbose=0).history
+    assert set(history) == {"loss", *names}
+    assert all(np.isfinite(v).all() for values in history.values() for v in values)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: metrics.FBetaScore(average="mean"), "'mean'"),
+        (lambda: metrics.FBetaScore(beta=1), "`beta`"),
+        (lambda: metrics.F1Score(threshold=2.0), "`threshold`"),
+        (lambda: metrics.F1Score().update_state(np.zeros(3), np.zeros(3)), r"\(3,\)"),
+        (lambda: metrics.R2Score(class_aggregation="sum"), "'sum'"),
+        (lambda: metrics.R2Score(num_regressors=-1), "-1"),
+        (lambda: metrics.IoU(2, [2]), "from 0 to 1"),
+        (lambda: metrics.PrecisionAtRecall(1.5), "`recall`.*1.5"),
+        (lambda: metrics.SensitivityAtSpecificity(0.5, num_thresholds=0), "`num_thresholds`"),
+        (lambda: metrics.Precision(class_id=1).update_state(np.zeros(3), np.zeros(3)), "`class_id`"),
+        (lambda: metrics.Mean().update_state(np.zeros((2, 2)), np.zeros((2, 2, 2))), r"\(2, 2, 2\)"),
+        (lambda: metrics.Precision().update_state(np.zeros((2, 2)), np.zeros((2, 3))), r"\(2, 3\)"),
+    ],
+)
+def test_errors_say_what_came(make: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
         make()

@@ -28,6 +28,11 @@ class Confusion(Metric):
         even: whether the thresholds are known to be evenly spaced from 0 to 1.
     """
 
+    true_positives: Any
+    false_positives: Any
+    true_negatives: Any
+    false_negatives: Any
+
     def __init__(
         self,
         thresholds: list[float],
