@@ -15,7 +15,7 @@ help:
 	@echo "make lint | format                           ruff and mypy | let ruff rewrite"
 	@echo "make bench [BACKEND=...]                     side by side with native loops"
 	@echo "make support                                 write docs/support.md from the conformance kit"
-	@echo "make wheels                                  build the five wheels into dist/, prove them in fresh environments"
+	@echo "make wheels                                  build the wheels into dist/, prove them in fresh environments"
 
 setup: $(SETUP)
 

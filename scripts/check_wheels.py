@@ -1,11 +1,12 @@
-"""Build the five wheels and prove that they work where this repository is not.
+"""Build the five wheels, and that of the example backend, and prove that they work where this repository is not.
 
     python scripts/check_wheels.py [--keep FOLDER] [CASE ...]
 
 A case is written PYTHON-BACKEND, like 3.12-mxnet; without any all are tried. Each installs `unidl[BACKEND]` from the
 wheels into a fresh virtual environment, with the other requirements from the package index, builds a model, compares
-its prediction with NumPy's, and runs the command `unidl`. Interpreters are looked for as python3.X on PATH and in
-~/.pyenv/versions. The exit status is 1 if a case fails or its interpreter is missing.
+its prediction with NumPy's, and runs the command `unidl`; the example backend also trains, and passes a part of the
+conformance kit. Interpreters are looked for as python3.X on PATH and in ~/.pyenv/versions. The exit status is 1 if a
+case fails or its interpreter is missing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 PROJECTS = [ROOT, *sorted(path.parent for path in ROOT.glob("backends/*/pyproject.toml"))]
 # The newest engines are tried by installing unidl; here the versions that the tests know are, and no CUDA packages.
-ENGINES = ("torch", "tensorflow_cpu", "mxnet")
+ENGINES = ("torch", "tensorflow_cpu", "mxnet", "autograd")
+#: A backend outside of unidl.
+EXAMPLE = ROOT / "examples" / "custom_backend"
 
 CHECK = """
 import pathlib, platform, sys
@@ -42,6 +45,21 @@ assert isinstance(got, np.ndarray) and got.shape == (2, 3) and np.abs(got).max()
 np.testing.assert_allclose(got, x @ kernel + bias, rtol=1e-5, atol=1e-5)
 print("predicts with Python", platform.python_version(), "NumPy", np.__version__, active.engine, active.engine_version)
 """
+
+# What the example backend is asked for besides: to train, and to pass the tests of its contract and of some ops.
+TRAIN = """
+import numpy as np
+import unidl
+
+x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+model = unidl.Sequential([unidl.Input((3,)), unidl.layers.Dense(8, activation="tanh"), unidl.layers.Dense(1)])
+model.compile(unidl.optimizers.Adam(0.03), "mse")
+losses = model.fit(x, x.prod(1, keepdims=True), epochs=20, verbose=0).history["loss"]
+assert losses[-1] < 0.8 * losses[0], losses
+"""
+KIT_PART = (
+    "test_gradient and (conv or matmul or lstm or exp) or test_variable or test_table or test_seed or test_assign"
+)
 
 
 class Case(NamedTuple):
@@ -79,6 +97,7 @@ CASES = [
     Case("3.12", "mxnet", "mxnet", "-numpy2", over="numpy>=2"),
     Case("3.11", "torch", "torch"),
     Case("3.11", "tensorflow", "tensorflow-cpu"),
+    Case("3.11", "autograd", "testing", "-example"),
 ]
 
 
@@ -113,7 +132,7 @@ def build(folder: Path) -> Path:
     for old in folder.glob("unidl*.whl"):
         old.unlink()
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    subprocess.run([*pip, "-w", str(folder), *map(str, PROJECTS)], check=True)
+    subprocess.run([*pip, "-w", str(folder), *map(str, [*PROJECTS, EXAMPLE])], check=True)
     wheels = sorted(folder.glob("unidl*.whl"))
     for wheel in wheels:
         print(f"built {wheel.name} ({wheel.stat().st_size / 1024:.0f} KiB)")
@@ -137,12 +156,21 @@ def prove(case: Case, core: Path, constraints: Path, folder: Path) -> str:
         *case.exact,
         cwd=folder,
     )
+    if case.label == "-example":
+        (example,) = core.parent.glob("unidl_autograd-*.whl")
+        call(*pip, "--find-links", wheels, "-c", constraints, str(example), cwd=folder)
     if case.over:
         call(*pip, "--upgrade", case.over, cwd=folder)
     seen = call(python, "-c", CHECK, case.backend, cwd=folder, backend=case.backend)
-    table = call(python.parent / "unidl", cwd=folder)
+    # A backend that unidl does not know is used if it is asked for.
+    table = call(python.parent / "unidl", cwd=folder, backend=case.backend if case.label == "-example" else "")
     if f"import unidl would use {case.backend}" not in table:
         raise FailedError(f"the command unidl says: {table}")
+    if case.label == "-example":
+        call(python, "-c", TRAIN, cwd=folder, backend=case.backend)
+        shutil.copy(EXAMPLE / "tests" / "test_conformance.py", folder)
+        kit = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_conformance.py", "-k", KIT_PART)
+        return f"trains; kit: {call(*kit, cwd=folder, backend=case.backend).splitlines()[-1]}"
     return seen.splitlines()[-1]
 
 
