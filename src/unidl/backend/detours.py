@@ -1,7 +1,7 @@
 """Dtypes in which an engine lacks a kernel: the op is computed in another dtype, and the results are cast back.
 
-A backend says in `Backend.detours` which dtypes may stand in for which. They are tried only after the engine has refused,
-so that dtypes which it has kernels for cost nothing.
+A backend says in `Backend.detours` which dtypes may stand in for which. They are tried only after the engine has
+refused, so that dtypes which it has kernels for cost nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Binding a declared op to the backend: the function that users call.
 
 The eager path is generated for each op and does a type test, at most one dtype test, and the
-native call. Ops declared `checked` look up first whether their rule has accepted such shapes before. Everything else (conversion, promotion, recording, errors) is in `_slow` and `_explain`.
+native call. Ops declared `checked` look up first whether their rule has accepted such shapes before.
+Everything else (conversion, promotion, recording, errors) is in `_slow` and `_explain`.
 """
 
 from __future__ import annotations
@@ -425,8 +426,8 @@ def _explain(op: Op, values: tuple[Any, ...], error: Exception, given: tuple[Any
     if isinstance(error, OpError) and op.kind == "composite":
         try:
             _check_attributes(op, values)  # recording does that first
-        except OpError as complaint:
-            return _named(op, given, complaint)
+        except OpError as attribute:
+            return _named(op, given, attribute)
         return _named(op, given, error)
     complaint = _complaint(op, values)
     return None if complaint is None else _named(op, given, complaint)

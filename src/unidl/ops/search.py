@@ -314,6 +314,7 @@ def unique(
         more = [r for r, wanted in zip((ops.ones_like(nothing), inverse, nothing), asked, strict=True) if wanted]
         return (values, *more) if more else values
     order = ops.argsort(keys)
+    places = ops.argsort(order) if return_inverse else None
     ordered = ops.take(keys, order)
     differs = ops.not_equal(ops.getitem(ordered, slice(1, None)), ops.getitem(ordered, slice(None, -1)))
     one = ops.ones_like(ops.getitem(order, slice(None, 1)), "bool")  # none where there are no elements
@@ -327,8 +328,13 @@ def unique(
         group = ops.cumsum(ops.cast(new, "int32"))
         bounds = ops.searchsorted(group, ops.arange(1, size + 2, 1, "int32"), "left")
         starts, ends = ops.getitem(bounds, slice(None, -1)), ops.getitem(bounds, slice(1, None))
-        filled = ops.greater_equal(starts, number(n, "int32"))
-        starts = ops.minimum(starts, n - 1 if isinstance(n, int) else ops.subtract(number(n, "int32"), 1))
+        count = number(n, "int32")
+        filled = ops.greater_equal(starts, count)
+        # Places that are filled up take one more element, behind the others: there may be no others.
+        row = list(ops.shape(items))
+        row[axis_number] = 1
+        items = ops.concatenate([items, ops.zeros(tuple(row), dtype_of(x))], axis_number)
+        order = ops.concatenate([order, ops.reshape(ops.cast(count, dtype_of(order)), (1,))])
     first = ops.take(order, starts)
     values = ops.take(items, first, axis_number)
     if filled is not None:
@@ -341,7 +347,7 @@ def unique(
         results.append(first)
     if return_inverse:
         group = ops.subtract(ops.cumsum(ops.cast(new, "int32")), 1)
-        inverse = ops.take(group, ops.argsort(order))
+        inverse = ops.take(group, places)
         results.append(ops.reshape(inverse, ops.shape(x)) if axis is None else inverse)
     if return_counts:
         results.append(

@@ -72,7 +72,7 @@ def unknown_shapes(r: Draw, op: Op, case: Case, arguments: tuple[Any, ...]) -> l
     return shapes
 
 
-def fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
+def fits(spec: TensorSpec, shape: tuple[int | None, ...]) -> bool:
     return len(spec.shape) == len(shape) and all(a in (None, b) for a, b in zip(spec.shape, shape, strict=True))
 
 

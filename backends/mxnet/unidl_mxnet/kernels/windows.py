@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from unidl.backend.attributes import check_window, geometry, output_paddings, same_padding, sized, transpose_padding
+from unidl.backend.attributes import geometry, output_paddings, same_padding, sized, transpose_padding
 from unidl_mxnet.kernels._common import FLOATS, cast_to, in_float32, noted, reshape_to
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import getitem, pad

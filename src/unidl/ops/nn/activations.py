@@ -154,8 +154,8 @@ def hard_silu(x: Tensor) -> Tensor:
 
     Example:
         >>> from unidl import ops
-        >>> print(ops.convert_to_numpy(ops.hard_silu([-4.0, 0.0, 4.0])))
-        [0. 0. 4.]
+        >>> print(ops.convert_to_numpy(ops.hard_silu([0.0, 1.5, 4.0])))
+        [0.    1.125 4.   ]
     """
     return ops.multiply(x, ops.hard_sigmoid(x))
 
