@@ -266,3 +266,13 @@ def test_numpy_backend_says_that_it_does_not_train() -> None:
         return
     with pytest.raises(RuntimeError, match="torch, tensorflow or mxnet"):
         model.fit(*blobs(), verbose=0)
+
+
+@pytest.mark.skipif(not active.trains, reason="needs gradients")
+def test_metrics_with_several_values_are_arrays_in_the_logs() -> None:
+    model = unidl.Sequential([unidl.Input((4,)), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy", metrics=[unidl.metrics.F1Score()])
+    x, y = np.ones((6, 4), "float32"), np.eye(3, dtype="float32")[[0, 1, 2, 0, 1, 2]]
+    history = model.fit(x, y, epochs=1, batch_size=3, verbose=2).history
+    assert history["f1_score"][-1].shape == (3,)
+    assert model.evaluate(x, y, verbose=1, return_dict=True)["f1_score"].shape == (3,)

@@ -109,13 +109,14 @@ class Trainer:
         for metric in self.metrics:
             metric.reset_state()
 
-    def get_metrics_result(self) -> dict[str, float]:
-        """The metrics' present values, fetched from the device."""
-        results: dict[str, float] = {}
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The metrics' present values, fetched from the device: floats, and arrays of metrics that have several."""
+        results: dict[str, Any] = {}
         for metric in self.metrics:
             value = metric.result()
             for name, item in value.items() if isinstance(value, dict) else ((metric.name, value),):
-                results[name] = float(active.to_numpy(ops.convert_to_tensor(item)))
+                found = active.to_numpy(ops.convert_to_tensor(item))
+                results[name] = float(found) if found.ndim == 0 else found
         return results
 
     # -- what a step computes: override to train differently ----------------------------------
