@@ -245,9 +245,9 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
 
 def _assert_same_container(a: Any, b: Any) -> None:
     """Raise ValueError unless `a` and `b` are containers of one kind with the same keys, or both are leaves."""
-    kinds = []
+    kinds: list[Any] = []
     for x in (a, b):
-        plain = next((c for c in (dict, list, deque) if isinstance(x, c)), None)
+        plain: Any = next((c for c in (dict, list, deque) if isinstance(x, c)), None)
         plain = tuple if plain is None and isinstance(x, tuple) else plain
         kinds.append(type(x) if plain is tuple and hasattr(x, "_fields") else plain)
     if kinds[0] is not kinds[1]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from unidl.ops.complex import polar
 from unidl.ops.nn.activations import *
 from unidl.ops.nn.attention import *
-from unidl.ops.nn.encoding import *
 from unidl.ops.nn.ctc import *
+from unidl.ops.nn.encoding import *
 from unidl.ops.nn.losses import *
 from unidl.ops.nn.normalization import *
 from unidl.ops.nn.patches import *
