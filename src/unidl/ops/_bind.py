@@ -358,7 +358,10 @@ def _promote(op: Op, prepared: list[Any], group: list[tuple[int, int | None]], c
     for where, kind in zip(group, kinds, strict=True):
         value = get(where)
         if op.scalars and tensors and weak_kind(value) is not None:
-            put(where, float(value) if dtype in FLOATS else int(value) if _exact(value, dtype) else convert(value, dtype))
+            put(
+                where,
+                float(value) if dtype in FLOATS else int(value) if _exact(value, dtype) else convert(value, dtype),
+            )
         elif kind != dtype or type(value) is not SymbolicTensor:
             put(where, convert(value, dtype))
 
