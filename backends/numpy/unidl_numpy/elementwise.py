@@ -68,14 +68,6 @@ def power(x1: np.ndarray, x2: np.ndarray) -> Any:
     return np.where(x2 < 0, parts, result).astype(x1.dtype)
 
 
-def floor_divide(x1: np.ndarray, x2: np.ndarray) -> Any:
-    result = np.floor_divide(x1, x2)
-    if x1.dtype.kind in "iu":
-        return result
-    # NumPy makes NaN of an infinite dividend.
-    return np.where(np.isinf(x1) & np.isfinite(x2), np.true_divide(x1, x2), result)
-
-
 def ldexp(x1: np.ndarray, x2: np.ndarray) -> Any:
     _no_complex(x1)
     wide = "float64" if x1.dtype == "float64" else "float32"
@@ -184,7 +176,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "logical_xor": np.logical_xor,
 }  # fmt: skip
 _OF_NUMBERS: dict[str, Callable[..., Any]] = {
-    "floor_divide": floor_divide, "mod": np.mod, "fmod": np.fmod, "power": power,
+    "floor_divide": np.floor_divide, "mod": np.mod, "fmod": np.fmod, "power": power,
 }  # fmt: skip
 _ORDERED: dict[str, Callable[..., Any]] = {
     "maximum": np.maximum, "minimum": np.minimum, "fmax": np.fmax, "fmin": np.fmin, "less": np.less,

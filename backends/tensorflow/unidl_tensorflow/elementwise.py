@@ -110,7 +110,9 @@ def erfc(x: Tensor) -> Tensor:
 
 
 def i0(x: Tensor) -> Tensor:
-    return tf.where(tf.math.is_inf(x), tf.cast(float("inf"), x.dtype), tf.math.bessel_i0(x))
+    # TensorFlow makes NaN of infinities, and in float32 infinities of what is still in range.
+    finite = tf.cast(tf.math.bessel_i0(tf.cast(x, tf.float64)), x.dtype)
+    return tf.where(tf.math.is_inf(x), tf.cast(float("inf"), x.dtype), finite)
 
 
 #: Integers whose bits are those of floats.

@@ -126,7 +126,10 @@ def square(x: Tensor) -> Tensor:
 
 
 def i0(x: Tensor) -> Tensor:
-    return torch.where(torch.isinf(x), float("inf"), torch.i0(x))  # PyTorch makes NaN of infinities
+    if x.is_complex():
+        raise TypeError("complex numbers are not taken")
+    # PyTorch makes NaN of infinities, and in float32 infinities of what is still in range.
+    return torch.where(torch.isinf(x), float("inf"), torch.i0(x.double()).to(x.dtype))
 
 
 def cast(x: Tensor, dtype: str) -> Tensor:

@@ -175,7 +175,12 @@ def minimum(F: Any, x1: Any, x2: Any) -> Any:
 
 def mod(F: Any, x1: Any, x2: Any) -> Any:
     _no_bools(F, x1, x2)
-    return _mod(F, x1, x2)
+    remainder = _mod(F, x1, x2)
+    if F.dtype(x2 if _is_number(x1) else x1) not in FLOATS or (_is_number(x2) and x2):
+        return remainder
+    # mxnet makes 0 of a remainder by 0.
+    x1, x2 = _tensor(F, x1, x2), _tensor(F, x2, x1)
+    return where(F, F._npi_equal_scalar(x2, scalar="0"), _tensor(F, float("nan"), x1), remainder)
 
 
 def floor_divide(F: Any, x1: Any, x2: Any) -> Any:
@@ -184,9 +189,11 @@ def floor_divide(F: Any, x1: Any, x2: Any) -> Any:
     dtype = F.dtype(x1)
     if dtype in FLOATS:
         # floor(x1 / x2) alone may be one too large, where the quotient was rounded up to a whole number.
-        quotient = divide(F, x1, x2)
         exact = F._npi_around(divide(F, subtract(F, x1, _mod(F, x1, x2)), x2), decimals=0)
-        return F.BlockGrad(where(F, F._npi_isfinite(exact), exact, F._npi_floor(quotient)))
+        exact = where(F, F._npi_equal_scalar(x2, scalar="0"), divide(F, x1, x2), exact)
+        beyond = logical_and(F, F._npi_isinf(x2), F._npi_isfinite(x1))
+        step = F._npi_floor(F._npi_multiply_scalar(multiply(F, F._npi_sign(x1), F._npi_sign(x2)), scalar="0.5"))
+        return F.BlockGrad(where(F, beyond, step, exact))
     # Integers: mxnet divides them in float32; float64 is exact up to 2**53. By 0 it is 0.
     zero = noted(F, F._npi_equal_scalar(x2, scalar="0"), F.shape(x2), "bool")
     wide = [cast_to(F, x, "float64") for x in (x1, add(F, x2, cast_to(F, zero, dtype)))]
@@ -197,7 +204,12 @@ def floor_divide(F: Any, x1: Any, x2: Any) -> Any:
 def power(F: Any, x1: Any, x2: Any) -> Any:
     dtype = F.dtype(x2 if _is_number(x1) else x1)
     if dtype in FLOATS:
-        return _power(F, x1, x2)
+        if _is_number(x1) or _is_number(x2):
+            return _power(F, x1, x2)
+        # By the exponent mxnet's derivative at a base of 0 is NaN.
+        zero, one = noted(F, F._npi_equal_scalar(x1, scalar="0"), F.shape(x1), "bool"), _tensor(F, 1.0, x1)
+        of_zeros = _power(F, where(F, zero, x1, one), F.BlockGrad(x2))
+        return where(F, zero, of_zeros, _power(F, where(F, zero, one, x1), x2))
     _no_bools(F, x1, x2)
     # Integers: mxnet goes through floats. By squaring; beyond 64 only the powers of 0, 1 and -1 are not too large.
     x1, x2 = _tensor(F, x1, x2), _tensor(F, x2, x1)
