@@ -46,7 +46,7 @@ def torch_loop(samples: int) -> Callable[[], float]:
             loss.backward()
             optimizer.step()
             total += loss.detach() * len(picked)
-            right += (logits.argmax(1).astype("int32") == labels).sum()
+            right += (logits.argmax(1) == labels).sum()
         return float(total) / samples
 
     return epoch
