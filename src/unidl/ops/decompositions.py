@@ -9,6 +9,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.ops._declare import Tensor, TensorSpec, composite, need_rank, primitive, require, same_dim
+from unidl.ops._precision import wide
 
 _REAL = {"complex64": "float32", "complex128": "float64"}
 
@@ -70,9 +71,9 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
 
     square(x)
     dtype = dtype_of(x)
-    wide = ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x
-    unit = ops.broadcast_to(ops.eye(ops.shape(x)[-1], dtype=dtype_of(wide)), ops.shape(x))
-    inverse = ops.solve_triangular(wide, unit, not upper)
+    factor = wide(x)
+    unit = ops.broadcast_to(ops.eye(ops.shape(x)[-1], dtype=dtype_of(factor)), ops.shape(x))
+    inverse = ops.solve_triangular(factor, unit, not upper)
     other = ops.swapaxes(inverse, -2, -1)
     if dtype in _REAL:
         other = ops.conjugate(other)

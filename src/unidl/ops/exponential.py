@@ -9,6 +9,7 @@ from unidl import ops
 from unidl.dtypes import FLOATS
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import Tensor, composite, like, need_dtype, pair, primitive
+from unidl.ops._precision import wide
 from unidl.ops.arithmetic import need_operands
 
 
@@ -302,7 +303,7 @@ def i0(x: Tensor) -> Tensor:
     """
     need_dtype(x, "x", "floating")
     dtype = dtype_of(x)
-    x = ops.absolute(ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x)
+    x = ops.absolute(wide(x))
     large = ops.greater(x, 18.0)
     quarter = ops.square(ops.multiply(ops.where(large, 18.0, x), 0.5))
     series: Any = 1.0

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from unidl import ops
+from unidl.ops._bind import dtype_of
 from unidl.ops._declare import Tensor, Tensors, composite, need_dtype, need_rank, require, same_dim
+from unidl.ops._precision import wide
 
 Pair = tuple[Any, Any]
 
@@ -22,7 +24,7 @@ def _pair(x: Any, rank: int) -> Pair:
     """The real and imaginary part, checked."""
     require(len(x) == 2, f"`x` holds {len(x)} tensors; the real and the imaginary part are expected.")
     real, imag = x
-    dtype = _dtype(real)
+    dtype = dtype_of(real)
     require(not dtype.startswith("complex"), f"`x` holds {dtype}; real and imaginary part are expected as two tensors.")
     need_rank(real, "x[0]", rank)
     require(len(real.shape) == len(imag.shape), f"the parts of `x` differ: {list(real.shape)}, {list(imag.shape)}.")
@@ -32,16 +34,10 @@ def _pair(x: Any, rank: int) -> Pair:
     return real, imag
 
 
-def _dtype(x: Any) -> str:
-    from unidl.ops._bind import dtype_of
-
-    return dtype_of(x)
-
-
 def _real(x: Any) -> Any:
     """`x`; float16 and bfloat16 in float32, in which transforms are computed."""
     need_dtype(x, "x", "real")
-    return ops.cast(x, "float32") if _dtype(x) in ("float16", "bfloat16") else x
+    return wide(x)
 
 
 def _length(value: Any, what: str) -> int:
@@ -69,7 +65,7 @@ def _waves(rows: int, columns: int, period: int) -> tuple[np.ndarray, np.ndarray
 def _times(parts: Any, factors: Pair, product: Any) -> Pair:
     """Complex product of a pair of tensors with a pair of arrays."""
     real, imag = parts
-    cosine, sine = (f.astype(_dtype(real)) if isinstance(f, np.ndarray) else f for f in factors)
+    cosine, sine = (f.astype(dtype_of(real)) if isinstance(f, np.ndarray) else f for f in factors)
     return (
         ops.subtract(product(real, cosine), product(imag, sine)),
         ops.add(product(real, sine), product(imag, cosine)),
@@ -99,7 +95,7 @@ def _symbolic_waves(x: Any) -> Pair:
     size = ops.sum(ops.ones_like(places))
     turns = ops.cast(ops.mod(ops.multiply(ops.expand_dims(places, 1), places), size), "float64")
     turns = ops.multiply(turns, ops.divide(2 * math.pi, ops.cast(size, "float64")))
-    return ops.cast(ops.cos(turns), _dtype(x)), ops.cast(ops.negative(ops.sin(turns)), _dtype(x))
+    return ops.cast(ops.cos(turns), dtype_of(x)), ops.cast(ops.negative(ops.sin(turns)), dtype_of(x))
 
 
 @composite(floating=True)
@@ -119,7 +115,7 @@ def fft(x: Tensors) -> tuple[Tensor, Tensor]:
         [ 3. -1.] [ 1. -1.]
     """
     real, imag = _pair(x, 1)
-    dtype = _dtype(real)
+    dtype = dtype_of(real)
     return tuple(ops.cast(part, dtype) for part in _transformed(_real(real), _real(imag)))  # type: ignore[return-value]
 
 
@@ -135,7 +131,7 @@ def fft2(x: Tensors) -> tuple[Tensor, Tensor]:
          [ 0. -2.]]
     """
     real, imag = _pair(x, 2)
-    dtype = _dtype(real)
+    dtype = dtype_of(real)
     parts = _transformed(_real(real), _real(imag))
     parts = _transformed(*(ops.swapaxes(part, -2, -1) for part in parts))
     return tuple(ops.cast(ops.swapaxes(part, -2, -1), dtype) for part in parts)  # type: ignore[return-value]
@@ -153,7 +149,7 @@ def ifft2(x: Tensors) -> tuple[Tensor, Tensor]:
          [3. 4.]]
     """
     real, imag = _pair(x, 2)
-    dtype = _dtype(real)
+    dtype = dtype_of(real)
     # The transform of the conjugate is the conjugate of the inverse transform, but for the scale.
     parts = ops.fft2([_real(real), ops.negative(_real(imag))])
     ones = ops.stop_gradient(ops.ones_like(parts[0]))
@@ -187,7 +183,7 @@ def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
         [10. -2. -2.] [0. 2. 0.]
     """
     need_rank(x, "x", 1)
-    dtype, real = _dtype(x), _real(x)
+    dtype, real = dtype_of(x), _real(x)
     if fft_length is not None:
         real = resized(real, _length(fft_length, "fft_length"))
     require(real.shape[-1] != 0, f"no elements in shape {list(real.shape)}.")
@@ -211,7 +207,7 @@ def irfft(x: Tensors, fft_length: int | None = None) -> Tensor:
         [1. 2. 3. 4.]
     """
     real, imag = _pair(x, 1)
-    dtype = _dtype(real)
+    dtype = dtype_of(real)
     real, imag = _real(real), _real(imag)
     if fft_length is None:
         require(real.shape[-1] != 1, f"`fft_length` is needed for one frequency; shape {list(real.shape)}.")
@@ -304,8 +300,8 @@ def _stft(
     """Fourier transform of windows over a sequence: what `ops.stft` calls."""
     length, stride, size = _sizes(sequence_length, sequence_stride, fft_length)
     need_rank(x, "x", 1)
-    dtype, x = _dtype(x), _real(x)
-    shape = _window(window, length, size, _dtype(x))
+    dtype, x = dtype_of(x), _real(x)
+    shape = _window(window, length, size, dtype_of(x))
     if center:
         x = ops.pad(x, (*((0, 0),) * (len(x.shape) - 1), (size // 2, size // 2)), "reflect")
     parts = ops.rfft(ops.multiply(ops.extract_sequences(x, size, stride), shape))
@@ -357,9 +353,9 @@ def _istft(
     """The sequence of which `x` are the transforms: what `ops.istft` calls."""
     width, stride, size = _sizes(sequence_length, sequence_stride, fft_length)
     real, imag = _pair(x, 2)
-    dtype = _dtype(real)
+    dtype = dtype_of(real)
     frames = ops.irfft([_real(real), _real(imag)], size)
-    shape = _window(window, width, size, _dtype(frames))
+    shape = _window(window, width, size, dtype_of(frames))
     # The sequence was multiplied by the window once and is once more, so it is divided by the windows' squares.
     total = _overlapped(ops.multiply(frames, shape), stride)
     count = ops.shape(real)[-2]

@@ -12,7 +12,8 @@ from unidl import ops
 from unidl.dtypes import FLOATS
 from unidl.ops._bind import dtype_of
 from unidl.ops._declare import Tensor, composite, need_dtype
-from unidl.ops.reduce import not_empty, root, wide
+from unidl.ops._precision import wide
+from unidl.ops.reduce import not_empty, root
 
 
 def _has_nan(x: Any) -> bool:

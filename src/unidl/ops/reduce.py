@@ -17,6 +17,7 @@ from unidl.ops._declare import (
     reduced_shape,
     require,
 )
+from unidl.ops._precision import wide
 
 
 def summed(dtype: str) -> str:
@@ -24,11 +25,6 @@ def summed(dtype: str) -> str:
     if dtype in ("bool", "int8", "int16"):
         return "int32"
     return "uint32" if dtype in ("uint8", "uint16") else dtype
-
-
-def wide(x: Any) -> Any:
-    """`x`, in float32 if it is of a 16-bit float dtype."""
-    return ops.cast(x, "float32") if dtype_of(x) in ("float16", "bfloat16") else x
 
 
 @primitive

@@ -9,6 +9,7 @@ import numpy as np
 
 from unidl import ops
 from unidl.backend.host import is_vector
+from unidl.ops._bind import dtype_of
 from unidl.ops._declare import (
     Tensor,
     TensorSpec,
@@ -21,22 +22,12 @@ from unidl.ops._declare import (
     require,
     same_dim,
 )
+from unidl.ops._precision import wide
 from unidl.ops.decompositions import matrices, square
 
 #: The distance from 1 to the next number; 16-bit floats are computed in float32.
 _EPSILON = {"float16": 2.0**-23, "bfloat16": 2.0**-23, "float32": 2.0**-23, "float64": 2.0**-52}
 _REAL = {"complex64": "float32", "complex128": "float64"}
-
-
-def _dtype(x: Any) -> str:
-    from unidl.ops._bind import dtype_of
-
-    return dtype_of(x)
-
-
-def _wide(x: Any) -> Any:
-    """`x`, in float32 if it is of a 16-bit float dtype."""
-    return ops.cast(x, "float32") if _dtype(x) in ("float16", "bfloat16") else x
 
 
 def _solved(a: Any, b: Any) -> TensorSpec:
@@ -94,7 +85,7 @@ def inv(x: Tensor) -> Tensor:
          [0.   0.25]]
     """
     square(x)
-    unit = ops.eye(ops.shape(x)[-1], dtype=_dtype(x))
+    unit = ops.eye(ops.shape(x)[-1], dtype=dtype_of(x))
     return ops.solve(x, ops.broadcast_to(unit, ops.shape(x)))
 
 
@@ -124,7 +115,7 @@ def cutoff(rcond: Any, x: Any) -> float:
         return float(rcond)
     sides = tuple(x.shape)[-2:]
     require(None not in sides, "`rcond` or the last two dimensions of `x` must be known.")
-    dtype = _dtype(x)
+    dtype = dtype_of(x)
     return max(sides) * _EPSILON[_REAL.get(dtype, dtype)]
 
 
@@ -149,8 +140,8 @@ def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> Tensor:
     vector = is_vector(a, b)
     same_dim(m, b.shape[-1 if vector else -2], f"rows of `a` {list(a.shape)} and `b` {list(b.shape)}")
     broadcast(a.shape[:-2], b.shape[: -1 if vector else -2])
-    dtype = _dtype(a)
-    a, b = _wide(a), _wide(b)
+    dtype = dtype_of(a)
+    a, b = wide(a), wide(b)
     x = ops.matmul(ops.pinv(a, rcond), ops.expand_dims(b, -1) if vector else b)
     return ops.cast(ops.squeeze(x, -1) if vector else x, dtype)
 
@@ -169,7 +160,7 @@ def matrix_rank(x: Tensor, tol: Any = None) -> Tensor:
         1
     """
     _, m, n = matrices(x)
-    x = _wide(x)
+    x = wide(x)
     values = ops.svd(x, compute_uv=False)
     if tol is None:
         factor = cutoff(None, x)
@@ -178,7 +169,7 @@ def matrix_rank(x: Tensor, tol: Any = None) -> Tensor:
         else:
             limit = ops.multiply(ops.max(values, -1, True), factor)
     else:
-        limit = tol if isinstance(tol, (int, float)) else ops.expand_dims(ops.cast(tol, _dtype(values)), -1)
+        limit = tol if isinstance(tol, (int, float)) else ops.expand_dims(ops.cast(tol, dtype_of(values)), -1)
     return ops.sum(ops.cast(ops.greater(values, limit), "int32"), -1)
 
 
@@ -202,7 +193,7 @@ def _vector_norm(x: Any, order: float, axis: Any, keepdims: bool) -> Any:
     if order == -math.inf:
         return ops.min(size, axis, keepdims)
     if order == 0:
-        return ops.sum(ops.cast(ops.not_equal(x, 0), _dtype(x)), axis, keepdims)
+        return ops.sum(ops.cast(ops.not_equal(x, 0), dtype_of(x)), axis, keepdims)
     if order == 1:
         return ops.sum(size, axis, keepdims)
     zero = ops.equal(size, 0)  # the slope of a power at 0 may be infinite
@@ -246,7 +237,7 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
         >>> float(ops.norm([3.0, 4.0]))
         5.0
     """
-    rank, dtype = len(x.shape), _dtype(x)
+    rank, dtype = len(x.shape), dtype_of(x)
     if dtype in _REAL:
         x, dtype = x if ord in ("nuc", 2, -2) and _count(axis, rank) == 2 else ops.absolute(x), _REAL[dtype]
     if axis is None:
@@ -269,7 +260,7 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
             ord in ("fro", "nuc") or (number and ord in (1, -1, 2, -2, math.inf, -math.inf)),
             f"`ord` {ord!r} is no norm of matrices: 'fro', 'nuc', 1, -1, 2, -2, inf or -inf is expected.",
         )
-    x = _wide(x)
+    x = wide(x)
     if vector or ord == "fro":
         place: Any = axes[0] if len(axes) == 1 else axes
         if axis is None and len(axes) != 1:

@@ -25,7 +25,7 @@ from unidl.ops._declare import (
     require,
     same_dim,
 )
-from unidl.ops.reduce import wide
+from unidl.ops._precision import wide
 from unidl.ops.running import cut
 
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")

@@ -43,8 +43,8 @@ for _module in (
     elementwise, bits, creation, reduce, shape, scatter, search, linalg, decompositions, nn, windows, rnn, random,
 ):  # fmt: skip
     NATIVE.update(_kernels(_module))
-_fused_batch_norm = NATIVE.pop("batch_statistics_normalization")
+del NATIVE["batch_statistics_normalization"]  # no op: `compiled` puts it in for one
 
 TABLE: dict[str, Callable[..., Any]] = {name: functools.partial(fn, ARRAYS) for name, fn in NATIVE.items()}
-for _module in (bits, search, shape, scatter, decompositions, rnn, random):
+for _module in (bits, search, shape, decompositions, rnn, random):
     TABLE.update(_module.EAGER)

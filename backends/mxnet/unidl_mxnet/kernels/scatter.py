@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from unidl_mxnet.kernels._common import FLOATS, cast_to, noted, reshape_to
@@ -126,6 +125,3 @@ def _running(F: Any, x: Any, rows: Any, operator: str) -> Any:
         x = noted(F, x, (count, width), dtype)
         distance *= 2
     return x
-
-
-EAGER: dict[str, Callable[..., Any]] = {}

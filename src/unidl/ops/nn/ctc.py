@@ -15,6 +15,7 @@ from unidl.ops._declare import (
     require,
     same_dim,
 )
+from unidl.ops._precision import wide
 
 #: The logarithm of a probability that counts as 0: far below all others, and far from overflow.
 _NEVER = -1e30
@@ -25,13 +26,6 @@ def _blank(mask_index: int | None, classes: Any) -> int:
     index = classes - 1 if mask_index is None else mask_index
     require(-classes <= index < classes, f"`mask_index` {index} is out of range for {classes} classes.")
     return index % classes
-
-
-def _float32(x: Any) -> Any:
-    """`x` in at least float32."""
-    from unidl.ops._bind import dtype_of
-
-    return ops.cast(x, "float32") if dtype_of(x) in ("float16", "bfloat16") else x
 
 
 @composite(promote="output", floating=True, checked=True)
@@ -69,7 +63,7 @@ def ctc_loss(
         same_dim(output.shape[0], length.shape[0], f"batch sizes of `output` and `{name}`")
     batch, time, classes = ops.shape(output)
     blank = _blank(mask_index, classes)
-    logs = ops.maximum(ops.log_softmax(_float32(output), -1), _NEVER)
+    logs = ops.maximum(ops.log_softmax(wide(output), -1), _NEVER)
     kind = dtype_of(logs)
     # The states: no label, the first, no label, the second, ... One label more than there are, so that none is no
     # special case.
@@ -172,7 +166,7 @@ def ctc_decode(
     )
     time, classes = ops.shape(inputs)[1:]
     blank = _blank(mask_index, classes)
-    inputs, lengths = _float32(inputs), ops.cast(sequence_lengths, "int32")
+    inputs, lengths = wide(inputs), ops.cast(sequence_lengths, "int32")
     if strategy == "beam_search":
         return ops.ctc_beam_search(inputs, lengths, beam_width, top_paths, blank)
     steps = ops.expand_dims(ops.arange(time), 0)

@@ -16,22 +16,13 @@ from unidl.ops._declare import (
     require,
     same_dim,
 )
+from unidl.ops._precision import widened
 
 
 def _same_shape(x1: Any, x2: Any, first: str, second: str) -> None:
     a, b = tuple(x1.shape), tuple(x2.shape)
     fits = len(a) == len(b) and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
     require(fits, f"`{first}` has shape {list(a)} and `{second}` {list(b)}; they must be the same.")
-
-
-def _wide(*tensors: Any) -> tuple[str, tuple[Any, ...]]:
-    """The dtype of the last tensor, and all in at least float32: 16-bit floats cannot tell 1 - 1e-7 from 1."""
-    from unidl.ops._bind import dtype_of
-
-    kind = dtype_of(tensors[-1])
-    if kind not in ("float16", "bfloat16"):
-        return kind, tensors
-    return kind, tuple(ops.cast(t, "float32") for t in tensors)
 
 
 def _logs(output: Any, from_logits: bool, axis: int) -> Any:
@@ -61,7 +52,7 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
     need_dtype(output, "output", "floating")
     _same_shape(target, output, "target", "output")
     a = axis_index(axis, len(output.shape))
-    kind, (target, output) = _wide(target, output)
+    kind, (target, output) = widened(target, output)
     return ops.cast(ops.negative(ops.sum(ops.multiply(target, _logs(output, from_logits, a)), a)), kind)
 
 
@@ -89,7 +80,7 @@ def sparse_categorical_crossentropy(
         target = ops.expand_dims(target, a)
     for i, (have, want) in enumerate(zip(target.shape, output.shape, strict=True)):
         same_dim(have, 1 if i == a else want, f"dimension {i} of `target` and what `output` leaves for it")
-    kind, (output,) = _wide(output)
+    kind, (output,) = widened(output)
     logs = _logs(output, from_logits, a)
     return ops.cast(ops.negative(ops.squeeze(ops.take_along_axis(logs, ops.cast(target, "int32"), a), a)), kind)
 
@@ -106,7 +97,7 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
     """
     need_dtype(output, "output", "floating")
     _same_shape(target, output, "target", "output")
-    kind, (target, output) = _wide(target, output)
+    kind, (target, output) = widened(target, output)
     if from_logits:
         size = ops.absolute(output)
         # max(x, 0) - x * t + log(1 + exp(-|x|)); written so that the maximum's gradient at 0 is a half.
@@ -135,7 +126,7 @@ def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Tensor:
     need_dtype(x1, "x1", "floating")
     _same_shape(x1, x2, "x1", "x2")
     require(max_val > 0, f"`max_val` must be positive, not {max_val}.")
-    kind, (x1, x2) = _wide(x1, x2)
+    kind, (x1, x2) = widened(x1, x2)
     noise = ops.log(ops.mean(ops.square(ops.subtract(x1, x2))))
     ratio = ops.multiply(ops.subtract(2.0 * math.log(max_val), noise), 10.0 / math.log(10.0))
     return ops.cast(ratio, kind)

@@ -16,6 +16,7 @@ from unidl.ops._declare import (
     require,
     same_dim,
 )
+from unidl.ops._precision import widened
 
 
 @composite(promote="x kernel bias")
@@ -44,16 +45,6 @@ def _size(x: Any, axis: int) -> int | None:
     return x.shape[axis]
 
 
-def _wide(*tensors: Any) -> tuple[str, tuple[Any, ...]]:
-    """The dtype of the tensors (of the first), and them in at least float32."""
-    from unidl.ops._bind import dtype_of
-
-    kind = dtype_of(tensors[0])
-    if kind not in ("float16", "bfloat16"):
-        return kind, tensors
-    return kind, tuple(None if t is None else ops.cast(t, "float32") for t in tensors)
-
-
 @composite
 def moments(x: Tensor, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """Mean and variance (no correction) over `axes`; those of integers are floats.
@@ -69,7 +60,7 @@ def moments(x: Tensor, axes: Any, keepdims: bool = False, synchronized: bool = F
     require(not synchronized, "`synchronized` moments need a distribution, and none is set.")
     need_dtype(x, "x", "real")
     axes_tuple(axes, len(x.shape))
-    kind, (x,) = _wide(ops.cast(x, to_float(dtype_of(x))))
+    kind, (x,) = widened(ops.cast(x, to_float(dtype_of(x))))
     mean, variance = ops.mean(x, axes, keepdims), ops.var(x, axes, keepdims)
     return ops.cast(mean, kind), ops.cast(variance, kind)
 
@@ -106,7 +97,7 @@ def batch_normalization(
     _check_vectors(x, a, mean=mean, variance=variance, offset=offset, scale=scale)
     shape = [1] * len(x.shape)
     shape[a] = -1
-    kind, (x, mean, variance, offset, scale) = _wide(x, mean, variance, offset, scale)
+    kind, (x, mean, variance, offset, scale) = widened(x, mean, variance, offset, scale)
     factor = ops.rsqrt(ops.add(variance, epsilon))
     if scale is not None:
         factor = ops.multiply(factor, scale)
@@ -183,7 +174,7 @@ def layer_normalization(
     need_dtype(x, "x", "floating")
     axes = axes_tuple(axis, len(x.shape))
     shape = _along(x, axes, gamma=gamma, beta=beta)
-    kind, (x, gamma, beta) = _wide(x, gamma, beta)
+    kind, (x, gamma, beta) = widened(x, gamma, beta)
     centred = ops.subtract(x, ops.mean(x, axes, True))
     variance = ops.mean(ops.square(centred), axes, True)
     result = ops.multiply(centred, ops.rsqrt(ops.add(variance, _epsilon(epsilon))))
@@ -220,7 +211,7 @@ def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Any = -1, ep
                 d in (1, None, n) or n is None for n, d in zip(reversed(have), reversed(given), strict=False)
             )
             require(fits, f"`scale` of shape {list(scale.shape)} does not fit `x` of shape {list(have)}.")
-    kind, (x, scale) = _wide(x, scale)
+    kind, (x, scale) = widened(x, scale)
     result = ops.multiply(x, ops.rsqrt(ops.add(ops.mean(ops.square(x), axes, True), _epsilon(epsilon))))
     if scale is not None:
         result = ops.multiply(result, scale if shape is None else ops.reshape(scale, shape))
@@ -259,7 +250,7 @@ def group_normalization(
     channels = sizes[a]
     require(isinstance(channels, int), f"the number of channels, dimension {a} of `x`, must be known.")
     require(channels % groups == 0, f"{groups} groups do not divide {channels} channels.")
-    kind, (x, gamma, beta) = _wide(x, gamma, beta)
+    kind, (x, gamma, beta) = widened(x, gamma, beta)
     grouped = ops.reshape(x, (*sizes[:a], groups, channels // groups, *sizes[a + 1 :]))
     axes = tuple(i for i in range(1, rank + 1) if i != a)
     centred = ops.subtract(grouped, ops.mean(grouped, axes, True))
@@ -292,7 +283,7 @@ def normalize(x: Tensor, axis: Any = -1, order: int = 2, epsilon: float | None =
     need_dtype(x, "x", "floating")
     require(order >= 1, f"`order` must be at least 1, not {order}.")
     axes = axes_tuple(axis, len(x.shape)) if len(x.shape) else ()
-    kind, (x,) = _wide(x)
+    kind, (x,) = widened(x)
     size = ops.absolute(x)
     if axes:
         # In units of the largest element, which is a constant here: the norm does not depend on the unit.
