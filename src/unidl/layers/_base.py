@@ -18,6 +18,8 @@ from unidl.graph.symbolic import SymbolicTensor, symbols
 from unidl.layers._calling import CallSpec, attach_mask, call_spec, record_layer, run_in_trace, shapes_of
 from unidl.layers._contents import Contents
 
+__all__ = ["InputSpec", "Layer"]
+
 _TYPES = active.tensor_types
 _FLOATS = frozenset(native for name, native in active.dtypes.items() if name in dtypes.FLOATS)
 _counts: dict[str, int] = {}

@@ -7,6 +7,8 @@ from typing import Any
 from unidl.graph.symbolic import LayerNode, SymbolicTensor
 from unidl.layers._base import Layer
 
+__all__ = ["Input", "InputLayer"]
+
 
 class InputLayer(Layer):
     """The layer that stands for one input of a functional model. Use `Input`."""

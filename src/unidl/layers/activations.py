@@ -8,6 +8,8 @@ from unidl import ops
 from unidl.layers._base import InputSpec, Layer
 from unidl.layers._common import activation_of, require_known, resolve
 
+__all__ = ["Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
+
 
 class Activation(Layer):
     """A function applied to each element, or along the last axis (softmax).

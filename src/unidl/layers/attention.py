@@ -12,6 +12,8 @@ from unidl.layers._common import leading, require_known, require_rank, resolve
 from unidl.layers.dense import refuse
 from unidl.layers.regularization import checked_rate, drop
 
+__all__ = ["MultiHeadAttention"]
+
 
 class Heads(Layer):
     """(batch, time, features) to (batch, heads, time, depth), or back: the projections inside attention.

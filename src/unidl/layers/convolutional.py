@@ -10,6 +10,8 @@ from unidl.config import checked_data_format
 from unidl.layers._base import InputSpec, Layer
 from unidl.layers._common import activation_of, require_known, require_rank, resolve
 
+__all__ = ["Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D"]
+
 
 class _Convolution(Layer):
     """The attributes, checks and bias that all convolutions over `spatial` dimensions share."""
@@ -243,3 +245,9 @@ class Conv3D(_Conv):
             kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
             kernel_constraint, bias_constraint, **kwargs,
         )  # fmt: skip
+
+
+# Keras's other names for the same layers.
+Convolution1D = Conv1D
+Convolution2D = Conv2D
+Convolution3D = Conv3D

@@ -8,6 +8,8 @@ from typing import Any
 from unidl import ops
 from unidl.layers._base import Layer
 
+__all__ = ["Identity", "Lambda", "Masking", "Rescaling"]
+
 
 class Identity(Layer):
     """The inputs, unchanged."""

@@ -10,6 +10,8 @@ from unidl.dtypes import INTEGERS
 from unidl.layers._base import InputSpec, Layer
 from unidl.layers._common import activation_of, require_known, resolve
 
+__all__ = ["Dense", "Embedding"]
+
 # What `x.dtype` is for tensors of integers, native or symbolic.
 _INTEGER_DTYPES = frozenset([*INTEGERS, *(active.dtypes[name] for name in INTEGERS if name in active.dtypes)])
 

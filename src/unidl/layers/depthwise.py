@@ -7,6 +7,11 @@ from typing import Any
 from unidl import ops
 from unidl.layers.convolutional import _checked_filters, _Convolution
 
+__all__ = [
+    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
+    "SeparableConvolution2D",
+]  # fmt: skip
+
 
 class _Depthwise(_Convolution):
     def __init__(
@@ -213,3 +218,8 @@ class SeparableConv2D(_Separable):
             pointwise_regularizer, bias_regularizer, activity_regularizer, depthwise_constraint, pointwise_constraint,
             bias_constraint, **kwargs,
         )  # fmt: skip
+
+
+# Keras's other names for the same layers.
+SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D

@@ -9,6 +9,11 @@ from unidl.backend.attributes import require
 from unidl.layers._base import Layer
 from unidl.ops._declare import axis_index
 
+__all__ = [
+    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average",
+    "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+]  # fmt: skip
+
 
 class Merge(Layer):
     """What the layers that combine tensors element by element share.

@@ -12,6 +12,8 @@ from unidl.layers._common import require_known, resolve
 from unidl.layers.dense import refuse
 from unidl.ops._declare import axis_index
 
+__all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization"]
+
 
 class _Normalization(Layer):
     """What makes `gamma` and `beta`."""

@@ -10,6 +10,11 @@ from unidl.layers._base import Layer
 from unidl.layers._common import require_rank
 from unidl.ops.random import random_dropout, random_normal, random_uniform
 
+__all__ = [
+    "ActivityRegularization", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D",
+    "SpatialDropout3D",
+]  # fmt: skip
+
 
 def checked_rate(layer: str, rate: Any, name: str = "rate") -> float:
     """`rate` as a float from 0 to 1."""

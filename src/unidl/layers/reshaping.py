@@ -11,6 +11,11 @@ from unidl.config import checked_data_format
 from unidl.layers._base import InputSpec, Layer
 from unidl.layers._common import leading, require_rank
 
+__all__ = [
+    "Cropping1D", "Cropping2D", "Cropping3D", "Flatten", "Permute", "RepeatVector", "Reshape", "UpSampling1D",
+    "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+]  # fmt: skip
+
 
 class Flatten(Layer):
     """(batch, …) to (batch, product of the rest).

@@ -8,6 +8,8 @@ from unidl import ops
 from unidl.backend import active
 from unidl.layers.recurrent import Recurrent
 
+__all__ = ["GRU", "LSTM", "SimpleRNN"]
+
 
 class LSTM(Recurrent):
     """Long short-term memory (Hochreiter & Schmidhuber, 1997): (batch, time, features) to (batch, units).

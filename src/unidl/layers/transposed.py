@@ -7,6 +7,11 @@ from typing import Any
 from unidl import ops
 from unidl.layers.convolutional import _checked_filters, _Convolution
 
+__all__ = [
+    "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Convolution1DTranspose", "Convolution2DTranspose",
+    "Convolution3DTranspose",
+]  # fmt: skip
+
 
 class _ConvTranspose(_Convolution):
     def __init__(
@@ -158,3 +163,9 @@ class Conv3DTranspose(_ConvTranspose):
             kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
             kernel_constraint, bias_constraint, **kwargs,
         )  # fmt: skip
+
+
+# Keras's other names for the same layers.
+Convolution1DTranspose = Conv1DTranspose
+Convolution2DTranspose = Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose

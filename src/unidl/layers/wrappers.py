@@ -11,6 +11,8 @@ from unidl.layers._common import leading
 from unidl.layers.merging import Add, Average, Concatenate, Multiply
 from unidl.layers.recurrent import Recurrent
 
+__all__ = ["Bidirectional", "TimeDistributed", "Wrapper", "deserialize", "serialize"]
+
 
 def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Any:
     """The layer that ``{"class_name": …, "config": …}`` describes.

@@ -1,0 +1,32 @@
+"""One table of layer calls: for the properties that every layer has, and for comparison with Keras.
+
+Each family is a module with a function `cases`.
+"""
+
+from __future__ import annotations
+
+from layer_cases import (
+    activation,
+    attention,
+    convolution,
+    core,
+    merging,
+    normalization,
+    pooling,
+    recurrent,
+    regularization,
+    reshaping,
+)
+from layer_cases._case import OTHER_SIZES, SIZES, Case, array, data, dims, dtype, make, structure, weight_value
+
+FAMILIES = (
+    core, activation, merging, normalization, reshaping, regularization, convolution, pooling, recurrent, attention,
+)  # fmt: skip
+CASES = [case for family in FAMILIES for case in family.cases()]
+BY_NAME = {case.name: case for case in CASES}
+assert len(BY_NAME) == len(CASES)
+
+__all__ = [
+    "BY_NAME", "CASES", "OTHER_SIZES", "SIZES", "Case", "array", "data", "dims", "dtype", "make", "structure",
+    "weight_value",
+]  # fmt: skip
