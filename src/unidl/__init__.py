@@ -5,8 +5,10 @@ The backend is chosen here, once, when the package is imported (`UNIDL_BACKEND`)
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
+import pkgutil
 import sys
 from typing import Any
 
@@ -26,23 +28,27 @@ _LAZY = {
     "Metric": "unidl.metrics",
     "Initializer": "unidl.initializers",
     "Regularizer": "unidl.regularizers",
+    "DTypePolicy": "unidl.dtype_policies",
+    "FloatDTypePolicy": "unidl.dtype_policies",
+    "InputSpec": "unidl.layers",
     "grad": "unidl.gradients",
     "value_and_grad": "unidl.gradients",
     "jit": "unidl.gradients",
     "no_grad": "unidl.gradients",
 }
-_MODULES = (
-    "activations", "backend", "callbacks", "config", "constraints", "dtypes", "initializers", "layers", "losses",
-    "metrics", "models", "ops", "optimizers", "random", "regularizers", "saving", "testing", "training", "tree",
-    "utils", "viz",
-)  # fmt: skip
+
+
+@functools.cache
+def _modules() -> frozenset[str]:
+    """The public modules of this package, which are loaded when they are first used."""
+    return frozenset(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         module, _, attribute = _LAZY[name].partition(":")
         value = getattr(importlib.import_module(module), attribute or name)
-    elif name in _MODULES:
+    elif name in _modules():
         value = importlib.import_module(f"unidl.{name}")
     else:
         raise AttributeError(f"module 'unidl' has no attribute {name!r}")
@@ -51,7 +57,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*_LAZY, *_MODULES, "__version__"})
+    return sorted({*_LAZY, *_modules(), "__version__"})
 
 
 def _is_command() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unidl.graph.trace import Trace
@@ -13,16 +13,43 @@ class _State(threading.local):
     """Per-thread flags; the class attributes are each thread's starting values.
 
     Attributes:
-        trace: the graph being recorded. While it is set, every op is recorded instead of run.
+        plain: True if ops may take their shortest way: nothing is recorded, nothing is cast. It follows `trace` and
+            `autocast`, so that an op tests one attribute.
         training: the `training` argument of the outermost layer call in progress, which nested
             layers inherit; None outside.
         masks: True once any eager layer call has produced a mask, so that calls need not look
             for masks until then.
+        custom_objects: names that configurations may use, of the `CustomObjectScope`s entered.
+        safe_mode: whether configurations that hold code are refused; None if nobody has said.
     """
 
-    trace: Trace | None = None
+    plain: bool = True
     training: bool | None = None
     masks: bool = False
+    custom_objects: dict[str, Any] = {}
+    safe_mode: bool | None = None
+    _trace: Trace | None = None
+    _autocast: str | None = None
+
+    @property
+    def trace(self) -> Trace | None:
+        """The graph being recorded. While it is set, every op is recorded instead of run."""
+        return self._trace
+
+    @trace.setter
+    def trace(self, value: Trace | None) -> None:
+        self._trace = value
+        self.plain = value is None and self._autocast is None
+
+    @property
+    def autocast(self) -> str | None:
+        """The float dtype that ops read variables in (mixed precision); None: their own."""
+        return self._autocast
+
+    @autocast.setter
+    def autocast(self, value: str | None) -> None:
+        self._autocast = value
+        self.plain = value is None and self._trace is None
 
 
 state = _State()

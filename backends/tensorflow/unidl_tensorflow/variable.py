@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from unidl._state import state
 from unidl.backend.variables import VariableMixin
 from unidl_tensorflow._engine import ResourceVariable
 from unidl_tensorflow._engine import tensorflow as tf
@@ -23,6 +24,14 @@ class Variable(VariableMixin, ResourceVariable):
 
     def __call__(self) -> Tensor:
         return self._read_variable_op()
+
+    def _dense_var_to_tensor(self, dtype: Any = None, name: Any = None, as_ref: bool = False) -> Tensor:
+        """What TensorFlow's own operators read: in the dtype that the running layer computes in."""
+        wanted = state.autocast
+        if wanted is not None and self.autocast and not as_ref and self.dtype.is_floating:
+            if dtype is None or dtype.name == wanted:
+                return tf.cast(self(), wanted)
+        return super()._dense_var_to_tensor(dtype, name, as_ref)
 
     def assign(self, value: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
         return VariableMixin.assign(self, value)
@@ -49,7 +58,7 @@ class Variable(VariableMixin, ResourceVariable):
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         if id(self) not in memo:
             memo[id(self)] = clone = make_variable(self(), self._trainable, self._name)
-            for name in ("_path", "regularizer", "constraint", "overwrite_with_gradient"):
+            for name in ("_path", "autocast", "regularizer", "constraint", "overwrite_with_gradient"):
                 if name in self.__dict__:
                     setattr(clone, name, copy.deepcopy(self.__dict__[name], memo))
             clone.aggregation, clone.synchronization = self.aggregation, self.synchronization

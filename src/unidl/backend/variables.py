@@ -20,8 +20,10 @@ class VariableMixin:
         path: where it sits in its model, e.g. ``"sequential/dense/kernel"``.
         trainable: whether training changes it. On PyTorch this is ``requires_grad``.
         regularizer, constraint: callables or None, applied by the training loop.
+        autocast: whether layers that compute in another float dtype read it in that one.
     """
 
+    autocast: bool = True
     _path: str | None = None
     _name: str = "variable"
     regularizer: Any = None
@@ -57,15 +59,21 @@ class VariableMixin:
 
     def assign_add(self, value: Any) -> Any:
         """Add `value` in place."""
-        from unidl import ops
-
-        return self.assign(ops.add(self, value))
+        return self._moved("add", value)
 
     def assign_sub(self, value: Any) -> Any:
         """Subtract `value` in place."""
+        return self._moved("subtract", value)
+
+    def _moved(self, op: str, value: Any) -> Any:
+        """Assign what `op` gives, computed in the variable's own dtype also where layers compute in another."""
         from unidl import ops
 
-        return self.assign(ops.subtract(self, value))
+        previous, state.autocast = state.autocast, None
+        try:
+            return self.assign(getattr(ops, op)(self, value))
+        finally:
+            state.autocast = previous
 
     def numpy(self, *args: Any, **kwargs: Any) -> np.ndarray:
         """The value on the host."""
@@ -125,6 +133,8 @@ class Variable(metaclass=_VariableMeta):
                 raise ValueError(f"Variable: `shape` is {tuple(shape)}, but the value has shape {value.shape}.")
         variable: Any = active.make_variable(value, trainable=trainable, name=name or "variable")
         variable.aggregation, variable.synchronization = aggregation, synchronization
+        if not autocast:
+            variable.autocast = False
         return variable
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from unidl.layers._base import *
 from unidl.layers._input import *
+from unidl.layers._serialization import *
 from unidl.layers.activations import *
 from unidl.layers.attention import *
 from unidl.layers.convolutional import *

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unidl import dtypes, tree
+from unidl import dtype_policies, dtypes, tree
 from unidl._state import state
 from unidl.backend import active
 from unidl.errors import OpError
 from unidl.graph.symbolic import SymbolicTensor, symbols
 from unidl.layers._calling import CallSpec, attach_mask, call_spec, record_layer, run_in_trace, shapes_of
 from unidl.layers._contents import Contents
+from unidl.layers._policies import Policies
 
 __all__ = ["InputSpec", "Layer"]
 
@@ -74,7 +75,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
+class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,misc]
     """A piece of a model: variables, and a computation written with `unidl.ops`.
 
     Subclasses make variables in ``build(input_shape)`` with `add_weight` and compute in
@@ -131,7 +132,7 @@ class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
         self._weights: list[Any] = []
         self._nodes: list[Any] = []
         self._losses: list[Any] = []
-        self._dtype = dtypes.dtype_name(getattr(dtype, "name", dtype))
+        self._set_policy(dtype_policies.get(dtype))
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
         self.built = False
@@ -157,15 +158,6 @@ class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
     def path(self) -> str:
         """Where the layer sits in its model, e.g. ``"model/block/dense"``."""
         return self._path
-
-    @property
-    def dtype(self) -> str:
-        """The dtype of the weights."""
-        return self._dtype
-
-    variable_dtype = dtype
-    compute_dtype = dtype
-    input_dtype = dtype
 
     @property
     def trainable(self) -> bool:
@@ -282,13 +274,13 @@ class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
             adopt({v.name: v for v in self._weights}, {layer.name: layer for layer in self._sublayers()})
         makes_mask = spec.makes_mask if self.makes_mask is None else self.makes_mask
         # Masks of the inputs need not be looked for on the fast path: it is left once there are any.
-        if self.activity_regularizer is None and not makes_mask:
+        if self.activity_regularizer is None and not makes_mask and self._autocast_dtype is None:
             self._fast = 2 if spec.training else 1
 
     # -- calling ----------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._fast and len(args) == 1 and not kwargs and state.trace is None and not state.masks:
+        if self._fast and len(args) == 1 and not kwargs and state.plain and not state.masks:
             x = args[0]
             if type(x) in _TYPES and (x.dtype is self._native_dtype or x.dtype not in _FLOATS):
                 try:
@@ -333,7 +325,9 @@ class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
     def _run(self, spec: CallSpec, bound: dict[str, Any]) -> Any:
         """Call with `training` and masks filled in; losses and the output's mask are noted."""
         bound = dict(bound)
-        previous = state.training
+        previous, outer = state.training, state.autocast
+        if outer is not self._autocast_dtype:
+            state.autocast = self._autocast_dtype
         try:
             if spec.training or bound.get("training") is not None:
                 given = bound.pop("training", None)
@@ -356,6 +350,8 @@ class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
             return outputs
         finally:
             state.training = previous
+            if state.autocast is not outer:
+                state.autocast = outer
 
     def _converted(self, value: Any) -> Any:
         """NumPy arrays as tensors, floats in the layer's dtype; everything else as it is."""
@@ -483,12 +479,15 @@ class Layer(Contents, active.Module):  # type: ignore[name-defined,misc]
         """Constructor arguments from which `from_config` makes an equal, fresh layer."""
         from unidl.saving.objects import constructor_config
 
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype, **constructor_config(self)}
+        policy = dtype_policies.serialize(self._policy)
+        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **constructor_config(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A new layer from what `get_config` gave."""
-        return cls(**config)
+        """A new layer from what `get_config` gave; configurations of objects among the arguments are read."""
+        from unidl.saving.objects import revived
+
+        return cls(**revived(config))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

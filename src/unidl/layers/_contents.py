@@ -91,6 +91,32 @@ class Contents:
                         found.setdefault(id(item), item)
         return list(found.values())
 
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The variables of all metrics of this layer and those inside it."""
+        return [v for metric in self.metrics for v in metric.variables]
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put this layer's own variables into a dict of arrays, under "0", "1", …; layers inside do so themselves."""
+        for i, variable in enumerate(self._own_variables()):
+            store[str(i)] = active.to_numpy(variable)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take what `save_own_variables` put there.
+
+        Raises:
+            ValueError: if the number of variables or a shape differs.
+        """
+        variables = self._own_variables()
+        if len(store.keys()) != len(variables):
+            hint = "" if self.built else " The layer is not built: call it on data, or build(shape), before."
+            raise ValueError(
+                f"Layer {self.path!r} has {len(variables)} variables of its own, but the store holds "
+                f"{len(store.keys())}.{hint}"
+            )
+        for i, variable in enumerate(variables):
+            variable.assign(np.asarray(store[str(i)]))
+
     def count_params(self) -> int:
         """The number of elements of all weights."""
         self._require_built("count_params()")

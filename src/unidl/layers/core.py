@@ -79,8 +79,8 @@ class Lambda(Layer):
         mask: the mask of the outputs, or a function ``(inputs, mask)`` that gives it.
         arguments: more keyword arguments for `function`.
 
-    A layer with code cannot be described by plain data: `get_config` raises unless `function` is
-    one of unidl's own.
+    The configuration of a lambda holds its code. Reading one is refused unless ``safe_mode=False`` is passed; use a
+    named function and `saving.register_keras_serializable` where others shall read it.
     """
 
     def __init__(

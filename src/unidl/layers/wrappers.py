@@ -8,31 +8,11 @@ from unidl import ops
 from unidl.backend.attributes import require
 from unidl.layers._base import Layer
 from unidl.layers._common import leading
+from unidl.layers._serialization import deserialize
 from unidl.layers.merging import Add, Average, Concatenate, Multiply
 from unidl.layers.recurrent import Recurrent
 
-__all__ = ["Bidirectional", "TimeDistributed", "Wrapper", "deserialize", "serialize"]
-
-
-def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Any:
-    """The layer that ``{"class_name": …, "config": …}`` describes.
-
-    Only unidl's layers and `custom_objects` are ever built.
-    """
-    from unidl import layers
-
-    if isinstance(config, Layer):
-        return config
-    name = config.get("class_name") if isinstance(config, dict) else None
-    found = (custom_objects or {}).get(name) or getattr(layers, str(name), None)  # type: ignore[arg-type]
-    if not (isinstance(found, type) and issubclass(found, Layer)):
-        raise ValueError(f"There is no layer class {name!r} in unidl.layers; pass it in `custom_objects`.")
-    return found.from_config(config["config"])
-
-
-def serialize(layer: Layer) -> dict[str, Any]:
-    """`layer` as ``{"class_name": …, "config": …}``."""
-    return {"class_name": type(layer).__name__, "config": layer.get_config()}
+__all__ = ["Bidirectional", "TimeDistributed", "Wrapper"]
 
 
 class Wrapper(Layer):

@@ -8,6 +8,7 @@ from unidl.graph.symbolic import SymbolicTensor
 from unidl.layers._base import Layer
 from unidl.layers._input import Input, InputLayer
 from unidl.models.model import Model
+from unidl.saving.objects import deserialize_keras_object, serialize_keras_object
 
 
 class Sequential(Model):
@@ -92,22 +93,15 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "layers": [{"class_name": type(v).__name__, "config": v.get_config()} for v in self._stack],
+            "layers": [serialize_keras_object(v) for v in self._stack],
             "build_input_shape": None if self._input_layer is None else self._input_layer.batch_shape,
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Sequential:
-        from unidl import layers as known
-
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Sequential:
         model = cls(name=config.get("name"))
         for item in config["layers"]:
-            layer_class = getattr(known, item["class_name"], None)
-            if layer_class is None:
-                raise ValueError(
-                    f"Sequential.from_config: there is no layer class {item['class_name']!r} in unidl.layers."
-                )
-            model.add(layer_class.from_config(item["config"]), rebuild=False)
+            model.add(deserialize_keras_object(item, custom_objects), rebuild=False)
         if config.get("build_input_shape"):
             model.build(tuple(config["build_input_shape"]))
         return model

@@ -108,7 +108,7 @@ def _key(op: Op) -> str:
 
 
 def _fast_test(op: Op) -> str:
-    tests = ["_state.trace is None"]
+    tests = ["_state.plain"]
     for name, kind in op.tensor_parameters.items():
         if kind == "many":
             return ""
@@ -145,6 +145,8 @@ def _known_dtype(op: Op, values: tuple[Any, ...], dtype: Any) -> str:
 def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
     """Record if anything is symbolic; otherwise convert, promote and run."""
     try:
+        if state.autocast is not None:
+            values = autocast(op, values)
         if state.trace is not None or _symbolic(op, values):
             return record(op, values)
         prepared = _prepare(op, values, _native, _cast_native)
@@ -291,6 +293,27 @@ def _variable_leaf(variable: Any) -> SymbolicTensor:
 
 def _cast_symbol(value: SymbolicTensor, dtype: str) -> SymbolicTensor:
     return record(TABLE["cast"], (value, dtype))
+
+
+def autocast(op: Op, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments with the variables among them read in the dtype that the layer computes in."""
+    dtype = state.autocast
+    assert dtype is not None
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, active.Variable) or not getattr(value, "autocast", True):
+            return value
+        if active.dtype(value) == dtype or active.dtype(value) not in FLOATS:
+            return value
+        return _cast_symbol(as_symbol(value), dtype) if state.trace is not None else active.cast(value, dtype)
+
+    def argument(name: str, value: Any) -> Any:
+        kind = op.tensor_parameters.get(name)
+        if kind is None:
+            return value
+        return [read(v) for v in value] if kind == "many" and isinstance(value, (list, tuple)) else read(value)
+
+    return tuple([argument(n, v) for n, v in zip(op.parameters, values, strict=True)])
 
 
 def _cast_native(value: Any, dtype: str) -> Any:

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from unidl.saving.objects import deserialize_keras_object, serialize_keras_object
+from unidl.saving.registration import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 from unidl.saving.weights import load_weights, save_weights
 
-__all__ = ["load_weights", "save_weights"]
+__all__ = [
+    "CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects", "get_registered_name",
+    "get_registered_object", "load_weights", "register_keras_serializable", "save_weights", "serialize_keras_object",
+]  # fmt: skip
