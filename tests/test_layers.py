@@ -181,6 +181,33 @@ def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     assert abs(out.mean() - 1) < 0.02
 
 
+def test_alpha_dropout_keeps_mean_and_variance() -> None:
+    x = np.random.default_rng(0).standard_normal((200, 300)).astype("float32")
+    layer = layers.AlphaDropout(0.3, seed=3)
+    out = host(layer(x, training=True))[0]
+    assert abs(out.mean() - x.mean()) < 0.02 and abs(out.std() - x.std()) < 0.02
+    _, counts = np.unique(out, return_counts=True)
+    assert abs(counts.max() / out.size - 0.3) < 0.01
+    shared = host(layers.AlphaDropout(0.5, noise_shape=(None, 1))(np.zeros((40, 6), "float32"), training=True))[0]
+    assert (shared == shared[:, :1]).all() and len(np.unique(shared)) == 2
+
+
+@pytest.mark.once
+def test_a_layer_without_state_is_built_from_the_start_unless_a_subclass_builds() -> None:
+    class Built(layers.ReLU):
+        def build(self, input_shape: Any) -> None:
+            self.weight = self.add_weight((input_shape[-1],), "ones")
+
+        def call(self, inputs: Any) -> Any:
+            return ops.multiply(super().call(inputs), self.weight)
+
+    assert layers.ReLU().built and layers.MaxPooling2D().built and layers.Dropout(0.5).built
+    layer = Built()
+    assert not layer.built
+    np.testing.assert_array_equal(host(layer(ones(2, 3)))[0], 1)
+    assert layer.built and len(layer.weights) == 1
+
+
 @pytest.mark.parametrize(
     ("layer", "shape", "axes"),
     [

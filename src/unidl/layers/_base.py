@@ -92,6 +92,8 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
 
     #: Whether `compute_mask` makes a mask where the inputs have none; None: it does if the class defines it.
     makes_mask: bool | None = None
+    #: Whether the layer never has variables: it is built as soon as it is made, unless a subclass defines `build`.
+    _stateless = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         layer = super().__new__(cls)
@@ -100,6 +102,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         object.__setattr__(layer, "_tracked", {})
         object.__setattr__(layer, "_fast", 0)
         object.__setattr__(layer, "_building", False)
+        object.__setattr__(layer, "_ready", False)
         return layer
 
     def __init__(
@@ -135,7 +138,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         self._set_policy(dtype_policies.get(dtype))
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
-        self.built = False
+        self.built = self._stateless and type(self).build is Layer.build
         self.supports_masking = False
         self.input_spec: InputSpec | None = None
         self._trainable = bool(trainable)
@@ -253,11 +256,14 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         return [v.regularizer(v) for v in self.trainable_variables if v.regularizer is not None]
 
     def _build(self, **shapes: Any) -> None:
-        """Run `build` once, outside any trace."""
+        """Run `build` once, outside any trace, and what else comes before the first call."""
         previous, state.trace = state.trace, None
         self._building = True
         try:
-            self.build(**shapes)
+            if not self.built:
+                self.build(**shapes)
+            elif self._stateless and isinstance(shape := next(iter(shapes.values()), None), tuple):
+                self._check_call({"": SymbolicTensor(shape, self.compute_dtype)})
         except OpError as error:
             raise self._located(error) from None
         finally:
@@ -268,7 +274,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
 
     def _finish_build(self) -> None:
         spec = call_spec(type(self))
-        self.built = True
+        self.built = self._ready = True
         self._native_dtype = active.dtypes.get(self.compute_dtype)
         if adopt := getattr(super(), "adopt", None):
             adopt({v.name: v for v in self._weights}, {layer.name: layer for layer in self._sublayers()})
@@ -313,7 +319,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         bound = spec.bind(self, args, kwargs)
         if state.trace is None and next(symbols(bound), None) is not None:
             return record_layer(self, spec, args, kwargs, bound)
-        if not self.built:
+        if not (self.built and self._ready):
             self._build(**shapes_of(self, bound))
         if state.trace is not None:
             return run_in_trace(self, spec, bound)
@@ -340,7 +346,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
             if state.trace is None:
                 self._losses.clear()
             else:
-                self._check_input(bound)
+                self._check_call(bound)
             outputs = spec.call(self, bound)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
@@ -399,13 +405,22 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
                 )
             )
 
+    def _check_call(self, bound: dict[str, Any]) -> None:
+        """Refuse an input that does not fit: asked before a first call, in recordings, and after errors."""
+        self._check_input(bound)
+        if type(value := next(iter(bound.values()), None)) is SymbolicTensor:
+            self._check_shape(value.shape)
+
+    def _check_shape(self, input_shape: tuple[int | None, ...]) -> None:
+        """Refuse what `input_spec` cannot describe. For layers whose `build` need not do it."""
+
     def _complaint(self, error: OpError, value: Any) -> OpError:
         """What to raise for `error` in an eager call on `value`: that the input does not fit, if so."""
         if type(value) in _TYPES:
             try:
-                self._check_input({"": SymbolicTensor(active.shape(value), active.dtype(value))})
+                self._check_call({"": SymbolicTensor(active.shape(value), active.dtype(value))})
             except OpError as better:
-                return better
+                return self._located(better)
         return self._located(error)
 
     def _located(self, error: OpError) -> OpError:
@@ -512,3 +527,6 @@ def _finished(build: Any) -> Any:
         self._build(**dict(list(bound.items())[1:]))
 
     return finished
+
+
+Layer.build = _finished(Layer.build)  # type: ignore[method-assign]

@@ -170,7 +170,7 @@ def record_layer(
         return fresh[id(tensor)]
 
     inner = {name: substitute(value, placeholder) for name, value in bound.items()}
-    if not layer.built:
+    if not (layer.built and layer._ready):
         layer._build(**shapes_of(layer, inner))
     with recording(Trace()):
         outputs = run_in_trace(layer, spec, inner)

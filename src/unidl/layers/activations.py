@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
+from unidl.backend.attributes import require
 from unidl.layers._base import InputSpec, Layer
 from unidl.layers._common import activation_of, require_known, resolve
 
@@ -17,6 +18,8 @@ class Activation(Layer):
     Args:
         activation: a name such as "relu", or a function of a tensor.
     """
+
+    _stateless = True
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -36,17 +39,15 @@ class ReLU(Layer):
         threshold: at least 0.
     """
 
+    _stateless = True
+
     def __init__(
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (
-            ("max_value", max_value or 0),
-            ("negative_slope", negative_slope),
-            ("threshold", threshold),
-        ):
-            if value is None or value < 0:
-                raise ValueError(f"ReLU: `{name}` must be at least 0, not {value!r}.")
+        for name, value in (("negative_slope", negative_slope), ("threshold", threshold), ("max_value", max_value)):
+            if (value is None and name != "max_value") or (value is not None and value < 0):
+                raise ValueError(f"ReLU: `{name}` must be a number of at least 0, not {value!r}.")
         self.max_value = None if max_value is None else float(max_value)
         self.negative_slope = float(negative_slope)
         self.threshold = float(threshold)
@@ -64,25 +65,19 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """`inputs` where positive, ``negative_slope * inputs`` elsewhere."""
 
+    _stateless = True
+
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
         super().__init__(**kwargs)
         if negative_slope is None or negative_slope < 0:
-            raise ValueError(f"LeakyReLU: `negative_slope` must be at least 0, not {negative_slope!r}.")
+            raise ValueError(f"LeakyReLU: `negative_slope` must be a number of at least 0, not {negative_slope!r}.")
         self.negative_slope = float(negative_slope)
         self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         return ops.leaky_relu(inputs, self.negative_slope)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": self.dtype,
-            "negative_slope": self.negative_slope,
-        }
 
 
 class PReLU(Layer):
@@ -134,6 +129,8 @@ class PReLU(Layer):
 class ELU(Layer):
     """`inputs` where positive, ``alpha * (exp(inputs) - 1)`` elsewhere (Clevert et al., arXiv:1511.07289)."""
 
+    _stateless = True
+
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alpha = alpha
@@ -149,8 +146,11 @@ class Softmax(Layer):
     Args:
         axis: an int, or several.
 
-    A mask (of the inputs' shape) excludes elements: they become 0, and the others sum to 1.
+    A mask, whose shape broadcasts to that of the inputs, excludes elements: they become 0, and the others sum to 1.
+    Where all are excluded all are 0.
     """
+
+    _stateless = True
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -160,4 +160,16 @@ class Softmax(Layer):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             return ops.softmax(inputs, self.axis)
-        return ops.where(mask, ops.softmax(ops.where(mask, inputs, -3e4), self.axis), 0.0)
+        mask = ops.cast(mask, "bool")
+        shape, given = tuple(inputs.shape), tuple(mask.shape)
+        require(
+            len(given) <= len(shape),
+            f"the mask of shape {given} must not have more dimensions than the inputs of shape {shape}.",
+        )
+        require(
+            all(m in (1, None, n) or n is None for n, m in zip(reversed(shape), reversed(given), strict=False)),
+            f"the mask of shape {given} is not broadcastable to the inputs of shape {shape}.",
+        )
+        # A finite number: a row without any element that counts has no infinite differences.
+        least = -3e4 if self.compute_dtype == "float16" else -1e9
+        return ops.where(mask, ops.softmax(ops.where(mask, inputs, least), self.axis), 0.0)

@@ -14,6 +14,8 @@ __all__ = ["Identity", "Lambda", "Masking", "Rescaling"]
 class Identity(Layer):
     """The inputs, unchanged."""
 
+    _stateless = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -54,6 +56,8 @@ class Masking(Layer):
 
     (batch, time, features) to the same, masked steps set to 0; later layers get the mask.
     """
+
+    _stateless = True
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -8,7 +8,6 @@ from unidl import ops
 from unidl.backend.attributes import sized
 from unidl.config import checked_data_format
 from unidl.layers._base import InputSpec, Layer
-from unidl.layers._common import require_rank
 
 __all__ = [
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
@@ -23,6 +22,7 @@ class _Pooling(Layer):
     """The attributes and checks of pooling over windows of `spatial` dimensions."""
 
     spatial = 1
+    _stateless = True
 
     def __init__(
         self, pool_size: Any, strides: Any, padding: str, data_format: str | None, name: str | None, kwargs: Any
@@ -35,9 +35,6 @@ class _Pooling(Layer):
             raise ValueError(f"{type(self).__name__}: `padding` must be 'valid' or 'same', not {padding!r}.")
         self.data_format = checked_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.spatial + 2)
-
-    def build(self, input_shape: Any) -> None:
-        require_rank(input_shape, self.spatial + 2, f"(batch, {self.spatial} spatial, channels)")
 
 
 class _MaxPooling(_Pooling):
@@ -163,6 +160,7 @@ class _GlobalPooling(Layer):
     """
 
     spatial = 1
+    _stateless = True
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -171,9 +169,6 @@ class _GlobalPooling(Layer):
         first = 1 if self.data_format == "channels_last" else 2
         self._axes = tuple(range(first, first + self.spatial))
         self.input_spec = InputSpec(ndim=self.spatial + 2)
-
-    def build(self, input_shape: Any) -> None:
-        require_rank(input_shape, self.spatial + 2, f"(batch, {self.spatial} spatial, channels)")
 
 
 class GlobalAveragePooling1D(_GlobalPooling):
