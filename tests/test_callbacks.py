@@ -434,7 +434,7 @@ def test_terminate_on_nan(loss):
     hooks = CallbackList([TerminateOnNaN()], model=model)
     hooks.on_train_batch_end(0, {"loss": 1.0})
     assert not model.stop_training
-    with pytest.warns(UserWarning, match=f"The loss is {loss} at batch 6"):
+    with pytest.warns(UserWarning, match=f"the loss is {loss} at batch 6"):
         hooks.on_train_batch_end(5, {"loss": loss})
     assert model.stop_training
     with pytest.raises(RuntimeError, match="training ends"):

@@ -23,6 +23,23 @@ def set_global(seed: int) -> None:
     _state["seed"] = int(seed)
 
 
+def forget() -> None:
+    """As if no seed had been set and nothing drawn."""
+    _state.clear()
+
+
+def snapshot() -> dict[str, int]:
+    """The seed, and what has been counted: all that later draws depend on."""
+    global_seed()
+    return dict(_state)
+
+
+def restore(saved: dict[str, int]) -> None:
+    """Go back to what `snapshot` returned."""
+    _state.clear()
+    _state.update(saved)
+
+
 def global_seed() -> int:
     """The global seed; drawn from the system once if nobody has set it."""
     if "seed" not in _state:

@@ -116,10 +116,11 @@ class LambdaCallback(Callback):
         on_epoch_begin, on_epoch_end: called with ``(epoch, logs)``.
         on_train_begin, on_train_end: called with ``(logs)``.
         on_train_batch_begin, on_train_batch_end: called with ``(batch, logs)``.
-        kwargs: functions for any other hook of `Callback`, by its name.
+        kwargs: functions for any other hook of `Callback`, by its name; names that do not begin with ``on_`` become
+            attributes.
 
     Raises:
-        TypeError: if a name is no hook, or what is given cannot be called.
+        TypeError: if a name looks like a hook and is none, or what is given cannot be called.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end, **kwargs,
         }  # fmt: skip
         for hook, function in given.items():
-            if hook not in HOOKS:
+            if hook.startswith("on_") and hook not in HOOKS:
                 raise TypeError(f"LambdaCallback has no hook {hook!r}; hooks are {', '.join(HOOKS)}.")
             if function is None:
                 continue

@@ -39,6 +39,13 @@ class Monitor(Callback):
                 return direction == "up"
         return "loss" not in name and "error" not in name and any(part in name for part in _RISING)
 
+    @property
+    def monitor_op(self) -> Any:
+        """The op that says whether one value is better than another: `ops.greater` or `ops.less`."""
+        from unidl import ops
+
+        return ops.greater if self.rising() else ops.less
+
     def improves(self, value: float, over: float | None) -> bool:
         """Whether `value` is better than `over` by more than `min_delta`. NaN is never better."""
         if math.isnan(value):
@@ -208,8 +215,15 @@ def learning_rate_variable(callback: Callback) -> Any:
     """The optimizer's learning rate, as a variable that can be set.
 
     Raises:
-        ValueError: if there is none, or a schedule decides on it.
+        ValueError: if there is none.
+        TypeError: if a schedule decides on it.
     """
+    optimizer = getattr(callback.model, "optimizer", None)
+    if getattr(optimizer, "_schedule", None) is not None:
+        raise TypeError(
+            f"{type(callback).__name__} sets the learning rate. This optimizer was created with a "
+            "`LearningRateSchedule`, which decides on it: compile the model with a plain number."
+        )
     rate = getattr(getattr(callback.model, "optimizer", None), "learning_rate", None)
     if not callable(getattr(rate, "assign", None)):
         why = "the model has no optimizer" if rate is None else f"it is a {type(rate).__name__}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +78,15 @@ class StepCache:
 
             self.functions[key] = active.jit(step) if active.traces_python and not self.model.run_eagerly else step
         return self.functions[key]
+
+    def prepare(self, batch: Any) -> None:
+        """Make what a training step on `batch` makes when it is first recorded: metrics, and weights if need be."""
+        flat = [t for t in tree.flatten(batch) if t is not None]
+        if not self.model.built:
+            self._build(batch)
+        if not self._overridden("train_step"):
+            with contextlib.suppress(OpError, UntraceableError):
+                self._trace("train", batch, [TensorSpec(tuple(active.shape(t)), active.dtype(t)) for t in flat])
 
     def _refresh(self) -> None:
         if self.version != structure["version"]:
@@ -173,6 +184,9 @@ class StepCache:
                 f"The loss of model {model.name!r} must be a scalar, not of shape {loss.shape}: reduce it."
             )
         variables = _reached(graph, model.trainable_variables)
+        if not variables and not model.trainable_variables:
+            warnings.warn(f"Model {model.name!r} has no trainable weights: fit() only computes its loss.", stacklevel=2)
+            return self._without_result(graph)
         if not variables:
             raise ValueError(f"Model {model.name!r} has no trainable weight on which its loss depends.")
         forward = active.executable(graph, jit=model.jit_compile)
@@ -187,7 +201,10 @@ class StepCache:
         return step
 
     def _make_test(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
-        run = active.executable(self._graph("test", batch, flat), jit=self.model.jit_compile)
+        return self._without_result(self._graph("test", batch, flat))
+
+    def _without_result(self, graph: Graph) -> Callable[..., Any]:
+        run = active.executable(graph, jit=self.model.jit_compile)
 
         def step(*tensors: Any) -> None:
             run(*tensors)

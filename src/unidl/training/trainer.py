@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,22 @@ from unidl import ops, tree
 from unidl.backend import active
 from unidl.training.compiled import CompiledLoss, CompiledMetrics
 from unidl.training.steps import StepCache
+
+
+class Resume(NamedTuple):
+    """Where an interrupted `fit` goes on: what a callback may set as ``model._resume`` in `on_train_begin`.
+
+    Attributes:
+        epoch: the epoch to go on with.
+        batches: how many of its batches have been seen.
+        restore: sets the metrics; called when they exist and the epoch's first batch is about to be seen.
+        shuffle_index: which random order the data had, for sources that unidl shuffles.
+    """
+
+    epoch: int
+    batches: int
+    restore: Callable[[], None]
+    shuffle_index: int
 
 
 class Trainer:
@@ -38,6 +54,8 @@ class Trainer:
         self._compiled_loss: CompiledLoss | None = None
         self._compiled_metrics: CompiledMetrics | None = None
         self._loss_mean: Any = None
+        self._resume: Resume | None = None
+        self._shuffle_index = 0
         self._steps = StepCache(self)
 
     # -- compile ----------------------------------------------------------------------------
@@ -223,7 +241,8 @@ class Trainer:
         Returns:
             A `History`: ``.history`` holds a list for each metric, ``.plot()`` draws them.
 
-        An interrupt by Ctrl-C passes through; ``model.history`` keeps the epochs that were finished.
+        An error or an interrupt by Ctrl-C passes through, and `on_train_end` is not called then; ``model.history``
+        keeps the epochs that were finished.
         """
         from unidl.callbacks import CallbackList
         from unidl.training.data import adapt, split_validation
@@ -258,12 +277,17 @@ class Trainer:
             steps=steps,
         )
         self.history = next((c for c in hooks.callbacks if type(c).__name__ == "History"), None)
+        self._shuffle_index = adapter.shuffle_index
         self.stop_training = False
         self._steps.labels = y
         step = self._steps.train_function()
-        hooks.on_train_begin()
+        self._resume = None
         logs: dict[str, float] = {}
         try:
+            hooks.on_train_begin()
+            if self._resume is not None:
+                adapter.go_on(initial_epoch, self._resume.epoch, self._resume.shuffle_index)
+                initial_epoch = self._resume.epoch
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
                 hooks.on_epoch_begin(epoch)
@@ -276,7 +300,8 @@ class Trainer:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         finally:
             self._steps.labels = None
-            hooks.on_train_end(logs)
+            hooks.close()
+        hooks.on_train_end(logs)
         return self.history
 
     def _run_epoch(
@@ -293,7 +318,14 @@ class Trainer:
         def logs() -> dict[str, float]:
             return self._logs(result)
 
+        done, self._resume = self._resume if kind == "train" else None, None
         for count, batch in enumerate(adapter.batches(epoch), 1):
+            if done is not None:
+                if count <= done.batches:
+                    continue
+                self._steps.prepare(batch)
+                done.restore()
+                done = None
             if wants_begin:
                 begin(count - 1)
             result = step(batch)
@@ -304,6 +336,9 @@ class Trainer:
             # What ended a fit must not end the validation after it, nor a later evaluation.
             if count == limit or (self.stop_training and kind == "train"):
                 break
+        if done is not None and count:  # every batch of the epoch had been seen
+            self._steps.prepare(batch)
+            done.restore()
         if count == 0:
             raise ValueError("The data yielded no batch: it is empty, or a generator that has been used up.")
         if limit is not None and count < limit and not (self.stop_training and kind == "train"):

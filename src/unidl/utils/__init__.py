@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from unidl.backend import standardize_dtype
+from unidl.training.trainer import unpack_x_y_sample_weight
+from unidl.utils._config import Config
 from unidl.utils._numbers import normalize, set_random_seed, to_categorical
 from unidl.utils._progbar import Progbar
 from unidl.utils._pydataset import PyDataset, Sequence
 from unidl.utils._sequences import pad_sequences, split_dataset
+from unidl.utils._symbolic import clear_session, get_source_inputs, is_keras_tensor, pack_x_y_sample_weight
 from unidl.viz.graph import plot_model
 
 __all__ = [
+    "Config",
     "Progbar",
     "PyDataset",
     "Sequence",
+    "clear_session",
+    "get_source_inputs",
+    "is_keras_tensor",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "set_random_seed",
     "split_dataset",
     "standardize_dtype",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]

@@ -17,6 +17,7 @@ class Adapter:
         finite: False if the source has no end, or none that can be known: an epoch then needs `steps`.
         steps: batches in an epoch if the caller limits it, else None.
         restarts: whether a new pass begins at the start of the data. Iterators do not restart.
+        shuffle_index: which random order the data has, where unidl shuffles it.
     """
 
     num_batches: int | None = None
@@ -24,6 +25,7 @@ class Adapter:
     finite: bool = True
     steps: int | None = None
     restarts: bool = True
+    shuffle_index: int = 0
     _running: Iterator[Batch] | None = None
     _passes: int = 0
 
@@ -46,6 +48,14 @@ class Adapter:
         does so when it is used up. An iterator that is used up ends the epoch early.
         """
         return self._pass(epoch) if self.steps is None else self._stepped(self.steps)
+
+    def go_on(self, initial: int, epoch: int, shuffle_index: int) -> None:
+        """Stand where a run that began at epoch `initial` stood before `epoch`, with its order of the data."""
+        self.shuffle_index = shuffle_index
+        if self.steps is not None or not self.restarts:
+            for past in range(initial, epoch):
+                for _ in self.batches(past):
+                    pass
 
     def _stepped(self, steps: int) -> Iterator[Batch]:
         done, idle = 0, False

@@ -59,7 +59,7 @@ class ArrayAdapter(Adapter):
         self.batch_size = 32 if batch_size is None else batch_size
         self.num_batches = math.ceil(self.samples / self.batch_size)
         self.shuffle = shuffle
-        self._shuffle_index = _seed.next_index("shuffle") if shuffle else 0
+        self.shuffle_index = _seed.next_index("shuffle") if shuffle else 0
         self._pack = packer((x, y, sample_weight))
         data = [leaf for leaf in tree.flatten((x, y)) if leaf is not None]
         weights = [leaf for leaf in tree.flatten(sample_weight) if leaf is not None]
@@ -77,7 +77,7 @@ class ArrayAdapter(Adapter):
         """The samples' order in this epoch, the same on every backend; None if it is their own."""
         if not self.shuffle:
             return None
-        generator = _seed.stream("shuffle", self._shuffle_index, epoch)
+        generator = _seed.stream("shuffle", self.shuffle_index, epoch)
         size = self.batch_size or 1
         if self.shuffle == "batch":
             full = self.samples // size

@@ -94,7 +94,7 @@ class PyDatasetAdapter(Adapter):
                 f"{type(dataset).__name__} has no length: define __len__, or say how many batches an epoch has (steps)."
             )
         self.shuffle = bool(shuffle) and count is not None
-        self._shuffle_index = _seed.next_index("shuffle") if self.shuffle else 0
+        self.shuffle_index = _seed.next_index("shuffle") if self.shuffle else 0
         self._limit(steps)
 
     def _indices(self, epoch: int) -> Iterable[int]:
@@ -103,7 +103,7 @@ class PyDatasetAdapter(Adapter):
             return itertools.count()
         if not self.shuffle:
             return range(count)
-        return _seed.stream("shuffle", self._shuffle_index, epoch).permutation(count).tolist()
+        return _seed.stream("shuffle", self.shuffle_index, epoch).permutation(count).tolist()
 
     def _pass(self, epoch: int) -> Iterator[Batch]:
         dataset, indices = self.dataset, self._indices(epoch)

@@ -1,0 +1,86 @@
+"""`SwapEMAWeights`: evaluate with averaged weights, train with the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unidl import ops
+from unidl.callbacks._base import Callback, Logs
+
+
+class SwapEMAWeights(Callback):
+    """Exchanges the weights with the optimizer's moving averages for evaluation.
+
+    The optimizer must have been made with ``use_ema=True``.
+
+    Args:
+        swap_on_epoch: exchange them at the end of each epoch, for callbacks that come later in the list
+            (`ModelCheckpoint`), and back at the next one's beginning. False: only around evaluation and prediction.
+
+    Raises:
+        ValueError: in `fit`, if the optimizer keeps no averages.
+    """
+
+    def __init__(self, swap_on_epoch: bool = False) -> None:
+        super().__init__()
+        self.swap_on_epoch = swap_on_epoch
+        self._swapped = False
+        self._means: list[Any] = []
+
+    def _optimizer(self) -> Any:
+        optimizer = getattr(self.model, "optimizer", None)
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if not getattr(inner, "use_ema", False):
+            raise ValueError(
+                f"SwapEMAWeights must be used when `use_ema=True` is set on the optimizer; got {optimizer!r}."
+            )
+        return inner
+
+    def _swap(self, swapped: bool) -> None:
+        """Exchange weights and averages, unless they are as wanted."""
+        if self._swapped is swapped:
+            return
+        optimizer = self._optimizer()
+        averages = optimizer.slots.get("average", [])
+        if not averages:
+            return
+        self._means = []
+        for variable, average in zip(optimizer._trained, averages, strict=True):
+            weight, mean = ops.copy(variable), ops.copy(average)
+            variable.assign(mean)
+            average.assign(weight)
+            self._means.append(mean)
+        self._swapped = swapped
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._optimizer()
+        self._swapped = False
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._swap(False)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.swap_on_epoch:
+            self._swap(True)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self._swapped:  # `fit` ends by copying the averages into the weights, and they were exchanged
+            optimizer = self._optimizer()
+            for variable, average, mean in zip(
+                optimizer._trained, optimizer.slots["average"], self._means, strict=True
+            ):
+                variable.assign(mean)
+                average.assign(mean)
+        self._swapped, self._means = False, []
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._swap(True)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        self._swap(False)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._swap(True)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._swap(False)
