@@ -10,6 +10,8 @@ from unidl.layers._input import *
 from unidl.layers._serialization import *
 from unidl.layers.activations import *
 from unidl.layers.attention import *
+from unidl.layers.bidirectional import *
+from unidl.layers.conv_lstm import *
 from unidl.layers.convolutional import *
 from unidl.layers.core import *
 from unidl.layers.dense import *
@@ -17,9 +19,12 @@ from unidl.layers.depthwise import *
 from unidl.layers.merging import *
 from unidl.layers.normalization import *
 from unidl.layers.pooling import *
+from unidl.layers.recurrent import *
 from unidl.layers.regularization import *
 from unidl.layers.reshaping import *
 from unidl.layers.rnn import *
+from unidl.layers.rnn_cells import *
+from unidl.layers.time_distributed import *
 from unidl.layers.transposed import *
 from unidl.layers.wrappers import *
 
