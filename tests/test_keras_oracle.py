@@ -52,6 +52,7 @@ def with_weights(case: Case) -> tuple[Any, Any, dict[str, Any]]:
 #: Layer classes with weights that are trained.
 TRAINED = {
     *("Dense", "Embedding", "PReLU", "MultiHeadAttention", "LSTM", "GRU", "SimpleRNN", "Bidirectional"),
+    *("RNN", "LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"),
     *("TimeDistributed", "BatchNormalization", "LayerNormalization", "GroupNormalization"),
     *(case.layer for case in CASES if "Conv" in case.layer),
 }

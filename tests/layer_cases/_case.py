@@ -89,7 +89,9 @@ def make(case: Case, layers: Any) -> Any:
 
     def argument(value: Any) -> Any:
         if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
-            return getattr(layers, value[0])(**value[1])
+            return getattr(layers, value[0])(**{k: argument(v) for k, v in value[1].items()})
+        if isinstance(value, list) and value and isinstance(value[0], list):
+            return [argument(v) for v in value]
         return value
 
     return getattr(layers, case.layer)(**{k: argument(v) for k, v in case.arguments.items()})

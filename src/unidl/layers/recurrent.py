@@ -90,7 +90,7 @@ class StackedRNNCells(Layer):
         return [_start_of(cell, batch_size) for cell in self.cells]
 
     def build(self, input_shape: Any) -> None:
-        batch = tuple(input_shape)[0]
+        batch = input_shape[0]
         for cell in self.cells:
             if isinstance(cell, Layer) and not cell.built:
                 cell.build(input_shape)

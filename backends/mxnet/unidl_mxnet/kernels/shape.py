@@ -204,8 +204,28 @@ def getitem(F: Any, x: Any, key: Any) -> Any:
     if 0 in cut:
         return zeros(F, tuple(dims), F.dtype(x))
     if tuple(cut) != tuple(shape) or any(s < 0 for s in step):
-        x = noted(F, F._npi_slice(x, begin=tuple(begin), end=tuple(end), step=tuple(step)), tuple(cut), F.dtype(x))
+        x = _sliced(F, x, begin, end, step, cut)
     return x if tuple(dims) == tuple(cut) else reshape_to(F, x, tuple(dims))
+
+
+def _sliced(F: Any, x: Any, begin: list[Any], end: list[Any], step: list[int], cut: list[int]) -> Any:
+    """``x[begin:end:step]`` along every axis, of sizes `cut`."""
+    shape, kind = F.shape(x), F.dtype(x)
+    if len(shape) <= 5:
+        return noted(F, F._npi_slice(x, begin=tuple(begin), end=tuple(end), step=tuple(step)), tuple(cut), kind)
+    # mxnet slices up to 5 dimensions: whole ones beside each other become one.
+    axes: list[list[Any]] = []
+    for n, a, b, s, c in zip(shape, begin, end, step, cut, strict=True):
+        whole = c == n and s == 1
+        if whole and axes and axes[-1][4]:
+            axes[-1][0] *= n
+            axes[-1][2] *= n
+        else:
+            axes.append([n, a, b, s, whole])
+    sizes, begin, end, step, _ = (list(column) for column in zip(*axes, strict=True))
+    x = reshape_to(F, x, tuple(sizes))
+    part = F._npi_slice(x, begin=tuple(begin), end=tuple(end), step=tuple(step))
+    return noted(F, F._np_reshape(part, newshape=tuple(cut)), tuple(cut), kind)
 
 
 def _need_integers(F: Any, indices: Any) -> None:
