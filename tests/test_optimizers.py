@@ -75,6 +75,18 @@ def rmsprop(
     return w - s["m"]
 
 
+def schedule_free(
+    w: Any, g: Any, s: dict[str, Any], t: int, lr: float = 0.0025, beta_1: float = 0.9, beta_2: float = 0.999,
+    epsilon: float = 1e-8, warmup_steps: int = 0,
+) -> Any:  # fmt: skip
+    z, x, v = s.setdefault("z", w), s.setdefault("x", w), s.setdefault("v", 0 * g)
+    s["v"] = beta_2 * v + (1 - beta_2) * g * g
+    rate = lr * min(1.0, t / warmup_steps) if warmup_steps else lr
+    s["z"] = z - rate * g / (np.sqrt(s["v"] / (1 - beta_2**t)) + epsilon)
+    s["x"] = (1 - 1 / t) * x + s["z"] / t
+    return (1 - beta_1) * s["z"] + beta_1 * s["x"]
+
+
 def reference(rule: Any, decay: float = 0.0, lr: float = 0.01, clip: Any = None, **kwargs: Any) -> Arrays:
     weights, gradients = start()
     state: list[dict[str, Any]] = [{} for _ in weights]
@@ -123,6 +135,11 @@ def test_updates_follow_the_formula(
     expected = reference(rule, decay or (0.004 if name == "AdamW" else 0.0), **kwargs)
     close(trained(optimizer), expected)
     assert int(active.to_numpy(optimizer.iterations)) == STEPS
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 0.01}, {"warmup_steps": 4}], ids=str)
+def test_schedule_free_follows_the_paper(kwargs: Any) -> None:
+    close(trained(optimizers.ScheduleFreeAdamW(0.01, **kwargs)), reference(schedule_free, lr=0.01, **kwargs))
 
 
 def clipped_each(limit: float) -> Any:
@@ -224,7 +241,7 @@ def test_averages_overwrite_variables_every_few_steps() -> None:
 def test_some_variables_may_be_left_out_of_decay() -> None:
     for cls in (optimizers.SGD, optimizers.AdamW):
         variables = made([np.ones((2,), "float32"), np.ones((2,), "float32"), np.ones((2,), "float32")])
-        variables[1]._path = "model/dense/bias"
+        variables[1]._name = "bias"
         optimizer = cls(0.5, weight_decay=0.1)
         optimizer.exclude_from_weight_decay([variables[2]], ["bias"])
         optimizer.apply([active.to_tensor(np.zeros(2, "float32"))] * 3, variables)
@@ -288,8 +305,13 @@ def test_state_can_be_saved_and_goes_on_where_it_was() -> None:
             other.apply([active.to_tensor(g) for g in some], copies)
         for a, b in zip(values(variables), values(copies), strict=True):
             np.testing.assert_array_equal(a, b)
-        with pytest.raises(ValueError, match="arrays were given"):
-            cls().load_own_variables(store)
+        late, copies = cls(), made(values(copies))
+        late.load_own_variables(store)  # kept until there are slots
+        late.build(copies)
+        late.apply([active.to_tensor(g) for g in gradients[0]], copies)
+        assert int(active.to_numpy(late.iterations)) == 4
+        with pytest.warns(UserWarning, match="Skipping"):
+            late.load_own_variables({"0": store["0"]})
 
 
 def test_learning_rate_can_be_read_and_set_while_training() -> None:
@@ -407,19 +429,16 @@ def test_names_and_configurations() -> None:
         lambda: optimizers.Adam(clipnorm=0.0),
         lambda: optimizers.Adam(weight_decay=-1.0),
         lambda: optimizers.Adam(ema_overwrite_frequency=3),
-        lambda: optimizers.Adam(gradient_accumulation_steps=4),
+        lambda: optimizers.Adam(gradient_accumulation_steps=1),
+        lambda: optimizers.Adam(loss_scale_factor=0.0),
         lambda: optimizers.get("nonsense"),
         lambda: optimizers.get(lambda g: g),
         lambda: optimizers.SGD().apply([1.0]),
         lambda: optimizers.SGD().apply([1.0], []),
-        lambda: optimizers.SGD().apply([], []),
+        lambda: optimizers.SGD(decays=0.1),
+        lambda: optimizers.SGD().set_weights([]),
     ],
 )
 def test_what_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(ValueError):
         make()
-
-
-def test_unknown_arguments_are_refused() -> None:
-    with pytest.raises(TypeError, match="decay"):
-        optimizers.SGD(decay=0.1)

@@ -5,13 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from unidl._objects import Registry
-from unidl.optimizers import schedules
+from unidl.optimizers import legacy, schedules
+from unidl.optimizers._adafactor import Adafactor
+from unidl.optimizers._adagrad import Adadelta, Adagrad
 from unidl.optimizers._adam import Adam, AdamW
+from unidl.optimizers._adam_variants import Adamax, Lamb, Nadam
 from unidl.optimizers._base import Optimizer
+from unidl.optimizers._ftrl import Ftrl
+from unidl.optimizers._lion import Lion
+from unidl.optimizers._loss_scale import LossScaleOptimizer
+from unidl.optimizers._multi import MultiOptimizer, OptimizerMap
+from unidl.optimizers._muon import Muon
 from unidl.optimizers._rmsprop import RMSprop
+from unidl.optimizers._schedule_free import ScheduleFreeAdamW
 from unidl.optimizers._sgd import SGD
 
-_registry = Registry("optimizer", [Adam, AdamW, RMSprop, SGD], {"adamw": AdamW, "rmsprop": RMSprop}, base=Optimizer)
+_members = [
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, LossScaleOptimizer, MultiOptimizer, Muon,
+    Nadam, OptimizerMap, RMSprop, SGD, ScheduleFreeAdamW,
+]  # fmt: skip
+_registry = Registry("optimizer", _members, {cls.__name__.lower(): cls for cls in _members}, base=Optimizer)
 
 
 def get(identifier: Any) -> Any:
@@ -36,4 +49,8 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return _registry.deserialize(config, custom_objects)
 
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
+__all__ = [
+    "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "LossScaleOptimizer",
+    "MultiOptimizer", "Muon", "Nadam", "Optimizer", "OptimizerMap", "RMSprop", "ScheduleFreeAdamW", "deserialize",
+    "get", "legacy", "schedules", "serialize",
+]  # fmt: skip

@@ -56,13 +56,16 @@ class Adam(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         return ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
 
+    @property
+    def slot_groups(self) -> tuple[tuple[str, ...], ...]:
+        return (("momentum", "velocity"), ("velocity_hat",)) if self.amsgrad else (self.slot_names,)
+
     def _kernel_name(self, decays: bool) -> str | None:
         return "adamw" if decays else self.kernel
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        dtype = active.dtype(variable)
-        t = ops.cast(ops.add(self.iterations, 1), dtype)
-        bias_1, bias_2 = (_without_power(beta, t) for beta in (self.beta_1, self.beta_2))
+        dtype, t = active.dtype(variable), self.step(variable)
+        bias_1, bias_2 = (ops.cast(without_power(beta, t), dtype) for beta in (self.beta_1, self.beta_2))
         rate = ops.divide(ops.multiply(learning_rate, ops.sqrt(bias_2)), bias_1)
         m, v = self.slot("momentum", variable), self.slot("velocity", variable)
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1.0 - self.beta_1))
@@ -74,7 +77,7 @@ class Adam(Optimizer):
         self.assign_sub(variable, ops.divide(ops.multiply(m, rate), ops.add(ops.sqrt(v), self.epsilon)))
 
 
-def _without_power(beta: float, t: Any) -> Any:
+def without_power(beta: float, t: Any) -> Any:
     """``1 - beta ** t``; by `expm1`, since in float32 the difference would lose half of its digits for small t."""
     return ops.negative(ops.expm1(ops.multiply(t, math.log(beta) if beta else -math.inf)))
 

@@ -51,6 +51,10 @@ class RMSprop(Optimizer):
         optional = (("momentum", self.momentum), ("average_gradient", self.centered))
         return ("velocity", *(name for name, wanted in optional if wanted))
 
+    @property
+    def slot_groups(self) -> tuple[tuple[str, ...], ...]:
+        return tuple((name,) for name in self.slot_names)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         velocity = self.slot("velocity", variable)
         new = ops.multiply(ops.square(gradient), 1.0 - self.rho)

@@ -9,6 +9,7 @@ from unidl import ops
 from unidl.backend import active
 
 Gradients = Sequence[Any]
+Apply = Callable[[Gradients], None]
 
 
 def check_clipping(kind: str, clipnorm: Any, clipvalue: Any, global_clipnorm: Any) -> None:
@@ -19,60 +20,115 @@ def check_clipping(kind: str, clipnorm: Any, clipvalue: Any, global_clipnorm: An
         if v is not None
     }
     if len(given) > 1:
-        raise ValueError(f"{kind}: only one of clipnorm, clipvalue and global_clipnorm may be given, not {given}.")
+        raise ValueError(f"Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be given to {kind}: {given}.")
     for name, value in given.items():
         if not value > 0:
             raise ValueError(f"{kind}: `{name}` must be above 0, not {value}.")
 
 
-def clipping(optimizer: Any) -> Callable[[Gradients], Gradients] | None:
-    """The clipping that the optimizer's options ask for, as a function of all gradients."""
+def clips(optimizer: Any) -> bool:
+    """Whether the optimizer's options ask for clipping."""
+    return any(v is not None for v in (optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm))
+
+
+def clipped(optimizer: Any, gradients: Gradients) -> Gradients:
+    """`gradients`, clipped as the optimizer's options say."""
     if optimizer.clipnorm is not None:
-        return lambda gradients: [_clipped(g, ops.sum(ops.square(g)), optimizer.clipnorm) for g in gradients]
+        return [_clipped(g, ops.sum(ops.square(g)), optimizer.clipnorm) for g in gradients]
     if optimizer.clipvalue is not None:
         v = float(optimizer.clipvalue)
-        return lambda gradients: [ops.clip(g, -v, v) for g in gradients]
+        return [ops.clip(g, -v, v) for g in gradients]
     if optimizer.global_clipnorm is not None:
-        return lambda gradients: _clipped_together(gradients, optimizer.global_clipnorm)
-    return None
+        return _clipped_together(gradients, optimizer.global_clipnorm)
+    return gradients
 
 
 def _clipped(gradient: Any, squares: Any, limit: float) -> Any:
-    """`gradient` times ``limit / norm`` if that is below 1; a norm that is not finite makes it NaN."""
-    norm = ops.sqrt(squares)
-    return ops.multiply(
-        gradient, ops.cast(ops.divide(float(limit), ops.maximum(norm, float(limit))), active.dtype(gradient))
-    )
+    """`gradient` times ``limit / norm`` if that is below 1; infinite elements become NaN."""
+    return ops.multiply(gradient, ops.cast(_factor(ops.sqrt(squares), limit), active.dtype(gradient)))
+
+
+def _factor(norm: Any, limit: float) -> Any:
+    return ops.divide(float(limit), ops.maximum(norm, float(limit)))
 
 
 def _clipped_together(gradients: Gradients, limit: float) -> list[Any]:
+    """All gradients times ``limit / norm`` of them together; a norm that is not finite makes all of them NaN."""
     squares = None
     for gradient in gradients:
         own = ops.cast(ops.sum(ops.square(gradient)), "float32")
         squares = own if squares is None else ops.add(squares, own)
-    return [_clipped(g, squares, limit) for g in gradients]
+    norm = ops.sqrt(squares)
+    factor = ops.add(_factor(norm, limit), ops.subtract(norm, norm))
+    return [ops.multiply(g, ops.cast(factor, active.dtype(g))) for g in gradients]
 
 
-def decay(variables: Sequence[Any], rate: Any, factor: Any) -> None:
-    """Multiply the variables by ``1 - rate * factor`` (I. Loshchilov, F. Hutter, ICLR 2019)."""
-    for variable in variables:
-        kept = ops.subtract(1.0, ops.multiply(ops.cast(rate, active.dtype(variable)), float(factor)))
-        variable.assign(ops.multiply(variable, kept))
+def decay(optimizer: Any, pairs: Sequence[tuple[Any, float]]) -> None:
+    """Multiply variables by ``1 - learning_rate * factor`` (I. Loshchilov, F. Hutter, ICLR 2019)."""
+    for variable, factor in pairs:
+        kept = ops.subtract(1.0, ops.multiply(ops.cast(optimizer._rate, active.dtype(variable)), float(factor)))
+        optimizer.assign(variable, ops.multiply(variable, kept))
 
 
-def averaging(optimizer: Any, variables: list[Any]) -> Callable[[], None]:
-    """Moving averages of the variables, the first of them the values after the first step."""
-    averages = [optimizer.slot("average", v) for v in variables]
-    iterations, momentum, every = optimizer.iterations, optimizer.ema_momentum, optimizer.ema_overwrite_frequency
+def accumulating(optimizer: Any, variables: list[Any], update: Apply) -> Apply:
+    """Sum gradients, and `update` by their mean at every `gradient_accumulation_steps`-th call."""
+    steps = int(optimizer.gradient_accumulation_steps)
+    sums = [optimizer.slot("gradient_accumulator", v) for v in variables]
+
+    def accumulate(gradients: Gradients) -> None:
+        totals = [ops.add(s, g) for s, g in zip(sums, gradients, strict=True)]
+
+        def finish() -> None:
+            optimizer._updates.assign(ops.floor_divide(optimizer._iterations, steps))
+            update([ops.divide(t, float(steps)) for t in totals])
+            for total in optimizer.slots["gradient_accumulator"]:
+                total.assign(ops.zeros_like(total))
+
+        def gather() -> None:
+            for total, new in zip(sums, totals, strict=True):
+                total.assign(new)
+
+        ops.cond(_is_last(optimizer, steps), finish, gather)
+
+    return accumulate
+
+
+def _is_last(optimizer: Any, steps: int) -> Any:
+    return ops.equal(ops.mod(ops.add(optimizer._iterations, 1), steps), 0)
+
+
+def overwriting(optimizer: Any, variables: list[Any]) -> Apply:
+    """Take gradients as new values; the greatest of them where gradients are gathered."""
+    steps = optimizer.gradient_accumulation_steps
+
+    def overwrite(gradients: Gradients) -> None:
+        for variable, gradient in zip(variables, gradients, strict=True):
+            if not steps:
+                variable.assign(gradient)
+                continue
+            kept = optimizer.slot("gradient_accumulator", variable)
+            last, greatest = _is_last(optimizer, steps), ops.maximum(gradient, kept)
+            variable.assign(ops.where(last, greatest, variable))
+            kept.assign(ops.where(last, ops.zeros_like(kept), greatest))
+
+    return overwrite
+
+
+def averaging(optimizer: Any) -> Callable[[], None]:
+    """Moving averages of the variables, the first of them the values after the first update."""
+    momentum, every = float(optimizer.ema_momentum), optimizer.ema_overwrite_frequency
 
     def update() -> None:
-        later = ops.cast(ops.not_equal(iterations, 0), "float32")
+        iterations = optimizer.iterations
+        kept_later = ops.multiply(ops.cast(ops.not_equal(iterations, 0), "float32"), momentum)
         is_due = None if every is None else ops.equal(ops.mod(ops.add(iterations, 1), int(every)), 0)
-        for variable, average in zip(variables, averages, strict=True):
-            kept = ops.cast(ops.multiply(later, float(momentum)), active.dtype(variable))
+        for variable, average in zip(optimizer._trained, optimizer.slots["average"], strict=True):
+            if average is None:
+                continue
+            kept = ops.cast(kept_later, active.dtype(variable))
             average.assign(ops.add(ops.multiply(average, kept), ops.multiply(variable, ops.subtract(1.0, kept))))
             if is_due is not None:
-                variable.assign(ops.where(is_due, average, variable))
+                optimizer.assign(variable, ops.where(is_due, average, variable))
 
     return update
 

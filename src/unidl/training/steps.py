@@ -72,6 +72,7 @@ class StepCache:
         if key not in self.functions:
 
             def step(batch: Any) -> Any:
+                self._try_build(batch)
                 x, y, sample_weight = batch
                 data = (x, y) if sample_weight is None else (x, y, sample_weight)
                 return method(data)
@@ -135,7 +136,8 @@ class StepCache:
         training = kind == "train"
 
         def forward(x: Any, y: Any, sample_weight: Any) -> Any:
-            return model._forward_train(x, y, sample_weight, training)
+            loss = model._forward_train(x, y, sample_weight, training)
+            return model.optimizer.scale_loss(loss) if training else loss
 
         return trace(forward, (x, y, sample_weight), owner=model, name=f"{model.name} {kind}")
 
@@ -174,6 +176,12 @@ class StepCache:
         trace(lambda v: model(v, training=False), (tree.map_structure(lambda _: next(leaves), x),), owner=model)
         model._seen_specs = specs
         model._assign_paths()
+
+    def _try_build(self, batch: Any) -> None:
+        """Make the weights before the user's step asks for them, if the model can be called on the batch."""
+        if not self.model.built:
+            with contextlib.suppress(Exception):  # what is wrong comes up where the step calls the model
+                self._build(batch)
 
     def _make_train(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
         model = self.model

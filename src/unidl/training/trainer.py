@@ -190,7 +190,8 @@ class Trainer:
 
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         variables = self.trainable_variables  # type: ignore[attr-defined]
-        _, gradients = value_and_grad(lambda: self._forward_train(x, y, sample_weight), variables)()
+        scale = self.optimizer.scale_loss
+        _, gradients = value_and_grad(lambda: scale(self._forward_train(x, y, sample_weight)), variables)()
         self.optimizer.apply(gradients, variables)
         return {m.name: m.result() for m in self.metrics}
 
