@@ -166,3 +166,14 @@ def test_constraints(constraint: Any, expected: np.ndarray) -> None:
 def test_what_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(ValueError):
         make()
+
+
+@pytest.mark.once
+def test_names_of_several_words_may_be_written_together() -> None:
+    assert type(regularizers.get("l1l2")) is type(regularizers.get("l1_l2")) is regularizers.L1L2
+    assert type(constraints.get("maxnorm")) is constraints.MaxNorm
+    assert activations.get("relu") is activations.relu and activations.get("hardsigmoid") is activations.hard_sigmoid
+
+
+def test_a_constraint_without_a_rule_changes_nothing() -> None:
+    np.testing.assert_array_equal(active.to_numpy(constraints.Constraint()(active.to_tensor(W))), W)

@@ -182,3 +182,54 @@ def test_configurations(name: str) -> None:
 def test_what_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(ValueError):
         make()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["boxcar", "hann", "hamming", "blackman", "nuttall", "blackmanharris", "flattop",
+                                  "bartlett", "cosine", "tukey", "parzen"])  # fmt: skip
+@pytest.mark.parametrize("periodic", [True, False])
+def test_windows_are_those_of_scipy(name: str, periodic: bool) -> None:
+    signal = pytest.importorskip("scipy.signal")
+    from unidl.initializers._stft import window
+
+    for size in (1, 2, 9, 16):
+        np.testing.assert_allclose(window(name, size, periodic), signal.get_window(name, size, periodic), atol=1e-9)
+
+
+@pytest.mark.once
+def test_stft_kernels_transform() -> None:
+    shape = (8, 1, 5)
+    real, imag = (initializers.STFT(side, "hann", "spectrum", True)(shape) for side in ("real", "imag"))
+    signal = np.random.default_rng(0).normal(size=8)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(8) / 8)
+    wanted = np.fft.rfft(signal * hann) / hann.sum()
+    got = [np.einsum("t,tf->f", signal, active.to_numpy(k)[:, 0]) for k in (real, imag)]
+    np.testing.assert_allclose(got, [wanted.real, wanted.imag], atol=1e-6)
+    bare = active.to_numpy(initializers.STFT(window=None, scaling=None)(shape))
+    np.testing.assert_allclose(bare[:, 0, 1], np.cos(-2 * np.pi * np.arange(8) / 8), atol=1e-6)
+    given = active.to_numpy(initializers.STFT(window=[float(i) for i in range(1, 9)], scaling="density")(shape))
+    np.testing.assert_allclose(given[:, 0, 0], np.arange(1, 9) / np.sqrt((np.arange(1, 9) ** 2).sum()), rtol=1e-5)
+    assert type(initializers.get("STFTInitializer")) is initializers.STFT
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: initializers.STFT("both"),
+        lambda: initializers.STFT(scaling="l2"),
+        lambda: initializers.STFT(window="nonsense"),
+        lambda: initializers.STFT(window=[1.0, 2.0])((3, 1, 2)),
+        lambda: initializers.STFT()((3, 2)),
+        lambda: initializers.get(np.ones((2, 2)))((3, 3)),
+    ],
+)
+def test_bad_stft_kernels_and_arrays(make: Any) -> None:
+    with pytest.raises(ValueError):
+        make()
+
+
+def test_an_array_is_an_initializer_of_its_own_values() -> None:
+    values = np.arange(4, dtype="float32").reshape(2, 2)
+    for given in (values, active.to_tensor(values)):
+        np.testing.assert_array_equal(active.to_numpy(initializers.get(given)((2, 2))), values)

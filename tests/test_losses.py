@@ -264,3 +264,15 @@ def test_what_makes_no_sense_is_refused() -> None:
     ):  # fmt: skip
         with pytest.raises((ValueError, NotImplementedError), match=text):
             make()
+
+
+@pytest.mark.once
+def test_crossentropy_means_the_one_that_fits_the_shapes() -> None:
+    for target, output, kind in (
+        ((None, 1), (None, 1), losses.BinaryCrossentropy),
+        ((None,), (None, 5), losses.SparseCategoricalCrossentropy),
+        ((None, 1), (None, 5), losses.SparseCategoricalCrossentropy),
+        ((None, 5), (None, 5), losses.CategoricalCrossentropy),
+    ):
+        assert type(losses.resolve("crossentropy", target, output)) is kind
+    assert type(losses.resolve("mse", (None, 1), (None, 1))) is losses.MeanSquaredError

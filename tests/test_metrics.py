@@ -275,14 +275,16 @@ def test_metrics_and_variables_among_the_attributes_are_state() -> None:
             super().__init__(name="outer")
             self.inner = metrics.Mean(name="inner")
             self.own = unidl.Variable(np.zeros((2,), "float32"), trainable=False)
+            self.nested = {"more": [metrics.Sum(name="more"), unidl.Variable(np.zeros((3,), "float32"))]}
 
         def update_state(self, values: Any) -> None:
             self.inner.update_state(values)
             self.own.assign(ops.ones((2,)))
+            self.nested["more"][1].assign(ops.ones((3,)))
 
     metric = Outer()
     metric.update_state(np.array([2.0, 4.0], "float32"))
-    assert [tuple(ops.shape(v)) for v in metric.variables] == [(), (), (2,)]
+    assert [tuple(ops.shape(v)) for v in metric.variables] == [(), (), (2,), (), (3,)]
     metric.reset_state()
     assert all(float(ops.convert_to_numpy(v).sum()) == 0 for v in metric.variables)
 
@@ -354,3 +356,22 @@ def test_metrics_by_name_in_compile(kind: str) -> None:
 def test_errors_say_what_came(make: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         make()
+
+
+@pytest.mark.once
+def test_registered_functions_are_found_by_their_names() -> None:
+    @unidl.saving.register_keras_serializable("metrics_test", "halved")
+    def halved(y_true: Any, y_pred: Any) -> Any:
+        return ops.mean(ops.subtract(y_true, y_pred), -1) / 2
+
+    metric = metrics.MeanMetricWrapper(halved, name="halved")
+    again = metrics.deserialize(metrics.serialize(metric))
+    again.update_state(np.ones((2, 3), "float32"), np.zeros((2, 3), "float32"))
+    assert number(again.result()) == 0.5
+    assert metrics.get("metrics_test>halved") is halved
+
+
+def test_labels_may_have_other_dimensions_than_predictions_of_as_many_samples() -> None:
+    labels = np.array([[0], [2]])
+    scores = np.array([[[0.9, 0.1, 0.0], [0.8, 0.15, 0.05]]], "float32")
+    np.testing.assert_array_equal(number(metrics.sparse_categorical_accuracy(labels, scores)), [[1.0], [0.0]])

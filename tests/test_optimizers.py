@@ -314,6 +314,15 @@ def test_state_can_be_saved_and_goes_on_where_it_was() -> None:
             late.load_own_variables({"0": store["0"]})
 
 
+def test_numpy_of_a_variable_stays_when_the_variable_changes() -> None:
+    variable = unidl.Variable(np.ones(2, "float32"))
+    before, also = variable.numpy(), ops.convert_to_numpy(variable)
+    optimizers.SGD(0.5).apply([active.to_tensor(np.ones(2, "float32"))], [variable])
+    np.testing.assert_array_equal(before, [1.0, 1.0])
+    np.testing.assert_array_equal(also, [1.0, 1.0])
+    np.testing.assert_array_equal(variable.numpy(), [0.5, 0.5])
+
+
 def test_learning_rate_can_be_read_and_set_while_training() -> None:
     variable = unidl.Variable(np.float32(1.0))
     optimizer = optimizers.SGD(0.5)

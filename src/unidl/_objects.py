@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from unidl.saving.objects import plain
+from unidl.saving.registration import get_registered_object
 
 
 class Configurable:
@@ -44,6 +45,10 @@ def snake_case(name: str) -> str:
     return "".join(letters).lower()
 
 
+def _bare(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
 class Registry:
     """The members of one family by name.
 
@@ -64,6 +69,7 @@ class Registry:
             self.names.setdefault(member.__name__, member)
             self.names.setdefault(snake_case(member.__name__), member)
         self.names.update(aliases or {})
+        self._loose = {_bare(name): member for name, member in reversed(self.names.items())}
 
     def find(self, name: str, custom_objects: dict[str, Any] | None = None) -> Any:
         """The class or function called `name`.
@@ -72,9 +78,11 @@ class Registry:
             ValueError: listing the names there are.
         """
         for candidate in (name, name.lower()):
-            for known in (custom_objects or {}, self.names):
-                if candidate in known:
-                    return known[candidate]
+            found = get_registered_object(candidate, custom_objects, self.names)
+            if found is not None:
+                return found
+        if _bare(name) in self._loose:
+            return self._loose[_bare(name)]
         names = sorted({n for n in self.names if n == n.lower()})
         raise ValueError(f"Unknown {self.kind} {name!r}. unidl knows {', '.join(names)}.")
 
@@ -114,8 +122,9 @@ class Registry:
             raise ValueError(f"Not the configuration of a {self.kind}: {config!r}. It needs a `class_name`.")
         name, arguments = config["class_name"], config.get("config")
         if name == "function":  # how Keras writes functions
-            return self.find(str(arguments), custom_objects)
-        member = self.find(str(name), custom_objects)
+            return self.find(str(config.get("registered_name") or arguments), custom_objects)
+        member = get_registered_object(config.get("registered_name"), custom_objects)
+        member = self.find(str(name), custom_objects) if member is None else member
         from_config: Callable[..., Any] | None = getattr(member, "from_config", None)
         if from_config is None:
             return member

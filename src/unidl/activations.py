@@ -43,6 +43,8 @@ def linear(x: Any) -> Any:
 
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """`x` where above `threshold`, at most `max_value`; ``negative_slope * (x - threshold)`` elsewhere."""
+    if not threshold and not negative_slope and max_value is None:
+        return ops.relu(x)
     if not threshold:
         y = ops.leaky_relu(x, negative_slope) if negative_slope else ops.relu(x)
     else:
@@ -69,11 +71,10 @@ _registry = Registry(
     "activation",
     [
         celu, elu, exponential, gelu, glu, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear,
-        log_sigmoid, log_softmax, mish, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus, softsign,
+        log_sigmoid, log_softmax, mish, relu, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus, softsign,
         sparse_plus, sparse_sigmoid, sparsemax, squareplus, tanh, tanh_shrink, threshold,
     ],
-    # By name the plain op is meant, which costs one call less than the function with Keras's extra arguments.
-    {"relu": ops.relu, "swish": silu, "hard_swish": hard_silu},
+    {"swish": silu, "hard_swish": hard_silu},
 )  # fmt: skip
 
 

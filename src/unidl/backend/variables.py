@@ -76,14 +76,14 @@ class VariableMixin:
             state.autocast = previous
 
     def numpy(self, *args: Any, **kwargs: Any) -> np.ndarray:
-        """The value on the host."""
+        """The value on the host: a copy, since the variable changes in place."""
         from unidl.backend import active
 
         if state.trace is not None:
             from unidl.errors import UntraceableError
 
             raise UntraceableError(f"The value of variable {self.path!r} was asked for during a trace.")
-        return active.to_numpy(self)
+        return np.array(active.to_numpy(self))
 
 
 class _VariableMeta(type):

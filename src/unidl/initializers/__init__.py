@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from unidl._objects import Registry
+from unidl.backend import active
 from unidl.initializers._base import Initializer, host_value
-from unidl.initializers._constant import Constant, Identity, Ones, Zeros
+from unidl.initializers._constant import Constant, Identity, Ones, Zeros, given
 from unidl.initializers._random import (
     GlorotNormal,
     GlorotUniform,
@@ -21,20 +24,22 @@ from unidl.initializers._random import (
     VarianceScaling,
     compute_fans,
 )
+from unidl.initializers._stft import STFT
 
 _registry = Registry(
     "initializer",
     [
         Constant, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Identity, LecunNormal, LecunUniform, Ones,
-        Orthogonal, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, Zeros,
+        Orthogonal, RandomNormal, RandomUniform, STFT, TruncatedNormal, VarianceScaling, Zeros,
     ],
     {
-        "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal, "normal": RandomNormal,
-        "uniform": RandomUniform,
+        "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal, "STFTInitializer": STFT,
+        "normal": RandomNormal, "uniform": RandomUniform,
     },
     base=Initializer,
 )  # fmt: skip
 
+STFTInitializer = stft = STFT
 constant, identity, ones, zeros = Constant, Identity, Ones, Zeros
 IdentityInitializer, OrthogonalInitializer, orthogonal = Identity, Orthogonal, Orthogonal
 glorot_normal, glorot_uniform, he_normal, he_uniform = GlorotNormal, GlorotUniform, HeNormal, HeUniform
@@ -43,11 +48,13 @@ random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, T
 
 
 def get(identifier: Any) -> Any:
-    """The initializer for a name ("glorot_uniform"), class, object, configuration or function ``(shape, dtype)``.
+    """The initializer for a name ("glorot_uniform"), class, object, configuration, array or function.
 
     Raises:
         ValueError: listing the names there are.
     """
+    if active.is_tensor(identifier) or isinstance(identifier, np.ndarray):
+        return given(identifier)
     return _registry.get(identifier)
 
 
@@ -64,8 +71,9 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 __all__ = [
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
     "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal",
-    "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros", "compute_fans", "constant", "deserialize", "get",
+    "RandomUniform", "STFT", "STFTInitializer", "TruncatedNormal", "VarianceScaling", "Zeros",
+    "compute_fans", "constant", "deserialize", "get",
     "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "host_value", "identity", "lecun_normal",
-    "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "serialize", "truncated_normal",
+    "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "serialize", "stft", "truncated_normal",
     "variance_scaling", "zeros",
 ]  # fmt: skip

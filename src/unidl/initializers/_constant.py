@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,20 @@ class Constant(Initializer):
             return np.broadcast_to(array, shape)
         except ValueError:
             raise ValueError(f"Constant of shape {array.shape} does not broadcast to {shape}.") from None
+
+
+def given(value: Any) -> Callable[..., Any]:
+    """A function ``(shape, dtype)`` that returns the array or tensor `value`, which must have that shape."""
+    from unidl import ops
+
+    own = tuple(ops.shape(value))
+
+    def initializer(shape: Any, dtype: Any = None) -> Any:
+        if tuple(shape) != own:
+            raise ValueError(f"Expected `shape` to be {own}, that of the array given as initializer, not {shape}.")
+        return ops.cast(value, dtype) if dtype is not None else ops.convert_to_tensor(value)
+
+    return initializer
 
 
 class Identity(Initializer):

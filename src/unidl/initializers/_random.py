@@ -81,14 +81,14 @@ class VarianceScaling(RandomInitializer):
     ) -> None:
         super().__init__(seed)
         if scale <= 0:
-            raise ValueError(f"VarianceScaling: `scale` must be above 0, not {scale}.")
+            raise ValueError(f"VarianceScaling: Argument `scale` must be positive float: above 0, not {scale}.")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ValueError(f"VarianceScaling: `mode` must be 'fan_in', 'fan_out' or 'fan_avg', not {mode!r}.")
+            raise ValueError(f"Invalid `mode` argument: {mode!r}. There are 'fan_in', 'fan_out' and 'fan_avg'.")
         distribution = {"normal": "truncated_normal"}.get(str(distribution).lower(), str(distribution).lower())
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise ValueError(
-                "VarianceScaling: `distribution` must be 'truncated_normal', 'untruncated_normal' or 'uniform', "
-                f"not {distribution!r}."
+                f"Invalid `distribution` argument: {distribution!r}. VarianceScaling has 'truncated_normal', "
+                "'untruncated_normal' and 'uniform'."
             )
         if (input_axes is None) != (output_axes is None):
             raise ValueError("VarianceScaling: give both `input_axes` and `output_axes`, or neither.")

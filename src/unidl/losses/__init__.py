@@ -112,6 +112,21 @@ def loss_object(identifier: Any) -> Loss | None:
     return cls()
 
 
+def resolve(identifier: Any, target_shape: Any, output_shape: Any) -> Loss | None:
+    """A loss as `compile` takes it, for targets and outputs of these shapes.
+
+    "crossentropy" ("ce") means binary crossentropy for outputs of one unit, the sparse one if the targets lack the
+    class dimension (or have size 1 there), and the categorical one otherwise.
+    """
+    if not isinstance(identifier, str) or identifier.lower() not in ("crossentropy", "ce"):
+        return loss_object(identifier)
+    if not output_shape or output_shape[-1] == 1:
+        return BinaryCrossentropy()
+    if len(target_shape) < len(output_shape) or target_shape[-1] == 1:
+        return SparseCategoricalCrossentropy()
+    return CategoricalCrossentropy()
+
+
 def serialize(loss: Any) -> Any:
     """A loss as plain data."""
     return _registry.serialize(loss)
@@ -131,6 +146,6 @@ __all__ = [
     "categorical_focal_crossentropy", "categorical_generalized_cross_entropy", "categorical_hinge", "circle",
     "cosine_similarity", "ctc", "deserialize", "dice", "get", "hinge", "huber", "kl_divergence", "log_cosh",
     "loss_object", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
-    "mean_squared_logarithmic_error", "poisson", "serialize", "sparse_categorical_crossentropy", "squared_hinge",
-    "tversky",
+    "mean_squared_logarithmic_error", "poisson", "resolve", "serialize", "sparse_categorical_crossentropy",
+    "squared_hinge", "tversky",
 ]  # fmt: skip

@@ -31,7 +31,9 @@ class Loss(Configurable):
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
     ) -> None:
         if reduction not in REDUCTIONS:
-            raise ValueError(f"`reduction` must be one of {', '.join(map(repr, REDUCTIONS))}, not {reduction!r}.")
+            raise ValueError(
+                f"Invalid value for argument `reduction`: {reduction!r}. There are {', '.join(map(repr, REDUCTIONS))}."
+            )
         self.name = name or snake_case(type(self).__name__)
         self.reduction = reduction
         self._dtype = dtypes.dtype_name(getattr(dtype, "compute_dtype", dtype))

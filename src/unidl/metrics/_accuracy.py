@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from unidl import ops
@@ -32,6 +33,9 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     labels = ops.convert_to_tensor(y_true)
     if rank(labels) == rank(y_pred) and ops.shape(labels)[-1] == 1:
         labels = ops.squeeze(labels, -1)
+    own, places = tuple(ops.shape(labels)), tuple(ops.shape(y_pred))[:-1]
+    if own != places and _size(own) == _size(places) is not None:  # as many labels in other dimensions
+        return ops.reshape(_hits(ops.reshape(labels, places), y_pred), own)
     return _hits(labels, y_pred)
 
 
@@ -52,6 +56,11 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     if rank(labels) < rank(best):
         labels = ops.expand_dims(labels, -1)
     return ops.cast(ops.any(ops.equal(best, labels), -1, rank(y_true) == rank(best)), floatx())
+
+
+def _size(shape: Any) -> int | None:
+    """The number of elements; None if it is not known."""
+    return math.prod(shape) if all(isinstance(d, int) for d in shape) else None
 
 
 def _hits(labels: Any, y_pred: Any) -> Any:

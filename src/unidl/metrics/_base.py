@@ -48,7 +48,7 @@ class Metric(Configurable):
 
         found = list(self._variables)
         known = {id(v) for v in found}
-        for value in vars(self).values():
+        for value in (v for attribute in vars(self).values() for v in _contents(attribute)):
             own = value.variables if isinstance(value, Metric) else [value] if isinstance(value, Variable) else []
             found += [v for v in own if id(v) not in known]
             known.update(id(v) for v in own)
@@ -134,6 +134,15 @@ class Metric(Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _contents(value: Any) -> Iterator[Any]:
+    """`value`, or what is in it if it is a list, tuple or dict of anything."""
+    if isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _contents(item)
+    else:
+        yield value
 
 
 def display_name(fn: Any) -> str:

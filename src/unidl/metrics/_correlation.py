@@ -71,11 +71,11 @@ class R2Score(Metric):
         super().__init__(dtype, name)
         if class_aggregation not in (None, "uniform_average", "variance_weighted_average"):
             raise ValueError(
-                "R2Score: `class_aggregation` must be 'uniform_average', 'variance_weighted_average' or None, not "
-                f"{class_aggregation!r}."
+                f"Invalid value for argument `class_aggregation` of R2Score: {class_aggregation!r}. There are "
+                "'uniform_average', 'variance_weighted_average' and None."
             )
         if num_regressors < 0:
-            raise ValueError(f"R2Score: `num_regressors` must be at least 0, not {num_regressors}.")
+            raise ValueError(f"Invalid value for argument `num_regressors` of R2Score: {num_regressors}, below 0.")
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
         self.num_samples = self.add_variable((), name="num_samples")
         self._built = False

@@ -48,12 +48,14 @@ class AUC(Confusion):
         from_logits: bool = False,
     ) -> None:
         if curve not in _CURVES:
-            raise ValueError(f"AUC: `curve` must be 'ROC', 'PR' or 'PRGAIN', not {curve!r}.")
+            raise ValueError(f"Invalid AUC curve value: \"{curve}\". There are 'ROC', 'PR' and 'PRGAIN'.")
         if str(summation_method).lower() not in _METHODS:
-            raise ValueError(f"AUC: `summation_method` must be one of {', '.join(_METHODS)}, not {summation_method!r}.")
+            raise ValueError(
+                f'Invalid AUC summation method value: "{summation_method}". There are {", ".join(_METHODS)}.'
+            )
         if thresholds is None:
             if num_thresholds <= 1:
-                raise ValueError(f"AUC: `num_thresholds` must be at least 2, not {num_thresholds}.")
+                raise ValueError(f"AUC: Argument `num_thresholds` must be an integer > 1, not {num_thresholds}.")
             inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
         else:
             inner = sorted(as_list(thresholds))
@@ -178,9 +180,9 @@ class _RateAt(Confusion):
     def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any) -> None:
         what = type(self).__name__
         if not 0 <= value <= 1:
-            raise ValueError(f"{what}: `{self._constraint}` must be from 0 to 1, not {value!r}.")
+            raise ValueError(f"{what}: `{self._constraint}` must be in the range [0, 1], not {value!r}.")
         if num_thresholds <= 0:
-            raise ValueError(f"{what}: `num_thresholds` must be at least 1, not {num_thresholds!r}.")
+            raise ValueError(f"{what}: Argument `num_thresholds` must be an integer > 0, not {num_thresholds!r}.")
         several = num_thresholds > 1
         limits = [i / (num_thresholds - 1) for i in range(num_thresholds)] if several else [0.5]
         super().__init__(limits, COUNTS, name, dtype, class_id=class_id, even=several)

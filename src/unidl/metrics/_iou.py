@@ -54,7 +54,7 @@ class IoU(Metric):
 
         if "int" in self.dtype and "float" in str(getattr(sample_weight, "dtype", "")):
             warnings.warn(
-                f"{self.name}: the weights are floats, but the counts {self.dtype}, so fractions are cut off. "
+                f"{self.name}: the weights are float, the counts {self.dtype}, so that casting cuts off fractions. "
                 "Pass dtype='float32'.",
                 stacklevel=2,
             )

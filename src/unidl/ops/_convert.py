@@ -6,6 +6,7 @@ from typing import Any
 
 from unidl._state import state
 from unidl.backend import active
+from unidl.backend.variables import VariableMixin
 from unidl.dtypes import dtype_name
 from unidl.graph.symbolic import SymbolicTensor
 from unidl.ops._bind import as_symbol, host_array
@@ -31,8 +32,8 @@ def array(x: Any, dtype: Any = None) -> Any:
 
 
 def convert_to_numpy(x: Any) -> Any:
-    """`x` as a NumPy array on the host."""
-    return host_array(x)
+    """`x` as a NumPy array on the host; a variable's is a copy, since variables change in place."""
+    return host_array(x).copy() if isinstance(x, VariableMixin) else host_array(x)
 
 
 def is_tensor(x: Any) -> bool:

@@ -63,7 +63,11 @@ class CompiledLoss:
         flat = tree.flatten(y_pred)
         names = names if len(names) == len(flat) else [f"output_{i}" for i in range(len(flat))]
         given = _per_output(self.given, y_pred, names, "loss")
-        self.losses = [None if item is None else losses.loss_object(item) for item in given]
+        targets = [t for t, _ in paired(y, y_pred)]
+        self.losses = [
+            None if item is None else losses.resolve(item, () if t is None else _shape(t), _shape(p))
+            for item, t, p in zip(given, targets, flat, strict=True)
+        ]
         weights = _per_output(self.given_weights, y_pred, names, "loss_weights")
         self.weights = [1.0 if w is None else float(w) for w in weights]
         if len(flat) > 1:

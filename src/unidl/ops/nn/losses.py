@@ -22,7 +22,7 @@ from unidl.ops._precision import widened
 def _same_shape(x1: Any, x2: Any, first: str, second: str) -> None:
     a, b = tuple(x1.shape), tuple(x2.shape)
     fits = len(a) == len(b) and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
-    require(fits, f"`{first}` has shape {list(a)} and `{second}` {list(b)}; they must be the same.")
+    require(fits, f"`{first}` has shape {list(a)} and `{second}` {list(b)}; they must have the same shape.")
 
 
 def _logs(output: Any, from_logits: bool, axis: int) -> Any:
