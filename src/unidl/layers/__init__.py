@@ -19,6 +19,7 @@ from unidl.layers.depthwise import *
 from unidl.layers.merging import *
 from unidl.layers.normalization import *
 from unidl.layers.pooling import *
+from unidl.layers.preprocessing import *
 from unidl.layers.recurrent import *
 from unidl.layers.regularization import *
 from unidl.layers.reshaping import *

@@ -1,4 +1,4 @@
-"""Small layers: functions as layers, rescaling, masking."""
+"""Small layers: functions as layers, masking."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from unidl import ops
 from unidl.layers._base import Layer
 
-__all__ = ["Identity", "Lambda", "Masking", "Rescaling"]
+__all__ = ["Identity", "Lambda", "Masking"]
 
 
 class Identity(Layer):
@@ -22,33 +22,6 @@ class Identity(Layer):
 
     def call(self, inputs: Any) -> Any:
         return inputs
-
-
-class Rescaling(Layer):
-    """``inputs * scale + offset``, e.g. ``Rescaling(1 / 255)`` for images of bytes."""
-
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.scale = scale
-        self.offset = offset
-        self.supports_masking = True
-
-    def call(self, inputs: Any) -> Any:
-        dtype = self.compute_dtype
-        scaled = ops.multiply(ops.cast(inputs, dtype), _number(self.scale, dtype))
-        return (
-            scaled
-            if isinstance(self.offset, (int, float)) and self.offset == 0
-            else ops.add(scaled, _number(self.offset, dtype))
-        )
-
-
-def _number(value: Any, dtype: str) -> Any:
-    if isinstance(value, (int, float)):
-        return float(value)
-    from unidl.ops._bind import host_array
-
-    return host_array(value, dtype)
 
 
 class Masking(Layer):
