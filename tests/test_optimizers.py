@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import warnings
 from typing import Any
 
@@ -194,7 +196,7 @@ def test_fit_ends_with_the_averages_as_weights() -> None:
 def by_hand(model: Any, optimizer: Any, x: np.ndarray, y: np.ndarray) -> None:
     """What `fit` does with batches of 4."""
     loss_of = unidl.losses.MeanSquaredError()
-    step = unidl.value_and_grad(lambda x, y: loss_of(y, model(x)), model)
+    step = unidl.value_and_grad(lambda x, y: optimizer.scale_loss(loss_of(y, model(x))), model)
     for i in range(0, len(x), 4):
         _, gradients = step(x[i : i + 4], y[i : i + 4])
         optimizer.apply(gradients, model.trainable_variables)
@@ -210,6 +212,13 @@ def test_options_hold_inside_a_compiled_step() -> None:
         lambda: optimizers.SGD(schedules.ExponentialDecay(0.1, 1, 0.5), momentum=0.9),
         lambda: optimizers.Adam(schedules.CosineDecay(0.1, 3), clipnorm=0.5, weight_decay=0.1),
         lambda: optimizers.RMSprop(0.01, global_clipnorm=0.5, use_ema=True, ema_overwrite_frequency=2),
+        lambda: optimizers.Nadam(0.05, gradient_accumulation_steps=2, use_ema=True, loss_scale_factor=64.0),
+        lambda: optimizers.Adam(0.05, gradient_accumulation_steps=2, weight_decay=0.1),
+        lambda: optimizers.LossScaleOptimizer(optimizers.Adagrad(0.1), 2.0, dynamic_growth_steps=2),
+        lambda: optimizers.MultiOptimizer(
+            optimizers.OptimizerMap(optimizers.Muon(0.05), {".*bias": optimizers.Lion(schedules.CosineDecay(0.1, 3))}),
+            loss_scale_factor=8.0,
+        ),
     ):
         results = []
         for by_fit in (True, False):
@@ -224,6 +233,64 @@ def test_options_hold_inside_a_compiled_step() -> None:
                 by_hand(model, optimizer, x, y)
             results.append(model.get_weights())
         close(results[0], results[1])
+
+
+def small_model() -> Any:
+    unidl.utils.set_random_seed(0)
+    return unidl.Sequential([unidl.Input((2,)), unidl.layers.Dense(3, "tanh"), unidl.layers.Dense(1)])
+
+
+@pytest.mark.skipif(not active.trains, reason="the NumPy backend does not train")
+def test_options_may_change_between_calls_of_fit() -> None:
+    x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    y = x[:, :1] * 2 - 1
+    changes: list[tuple[str, Any]] = [
+        ("momentum", 0.9), ("clipvalue", 0.01), ("weight_decay", 0.3), ("gradient_accumulation_steps", 2),
+        ("use_ema", True), ("learning_rate", schedules.ExponentialDecay(0.5, 1, 0.5)),
+    ]  # fmt: skip
+    for name, value in changes:
+        ends = []
+        for by_fit in (True, False):
+            model, optimizer = small_model(), optimizers.SGD(0.1, momentum=0.5)
+            if by_fit:
+                model.compile(optimizer, "mse")
+            for turn in range(2):
+                if turn:
+                    setattr(optimizer, name, value)
+                if by_fit:
+                    model.fit(x, y, batch_size=4, epochs=1, shuffle=False, verbose=0)
+                else:
+                    by_hand(model, optimizer, x, y)
+            ends.append(model.get_weights())
+        close(ends[0], ends[1])
+        unchanged, optimizer = small_model(), optimizers.SGD(0.1, momentum=0.5)
+        by_hand(unchanged, optimizer, x, y)
+        by_hand(unchanged, optimizer, x, y)
+        assert not np.allclose(unchanged.get_weights()[0], ends[0][0], atol=1e-5), name
+
+
+@pytest.mark.skipif(not active.trains, reason="the NumPy backend does not train")
+def test_models_in_float16_get_a_loss_scale() -> None:
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+    y = x.sum(1, keepdims=True)
+    unidl.utils.set_random_seed(0)
+    policy = "mixed_float16"
+    model = unidl.Sequential([unidl.Input((3,)), unidl.layers.Dense(4, "tanh", dtype=policy), unidl.layers.Dense(1)])
+    model.dtype_policy = policy
+    model.compile(optimizers.SGD(0.05), "mse", auto_scale_loss=False)
+    assert type(model.optimizer) is optimizers.SGD
+    model.compile(optimizers.SGD(0.05), "mse")
+    scaled = model.optimizer
+    assert type(scaled) is optimizers.LossScaleOptimizer
+    scaled.dynamic_scale.assign(2.0**40)  # far too high: it comes down by itself
+    losses = model.fit(x, y, epochs=12, batch_size=16, verbose=0).history["loss"]
+    scale, updates = (float(active.to_numpy(v)) for v in (scaled.dynamic_scale, scaled.iterations))
+    assert 2.0**8 < scale < 2.0**20 and losses[-1] < 0.5 * losses[0] and 16 < updates < 48 - 15
+    before = model.get_weights()
+    model.fit(x * np.float32(np.inf), y, epochs=1, batch_size=64, verbose=0)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert float(active.to_numpy(scaled.dynamic_scale)) == scale / 2
 
 
 def test_averages_overwrite_variables_every_few_steps() -> None:
@@ -418,6 +485,120 @@ def test_own_optimizers_need_only_a_rule() -> None:
     np.testing.assert_allclose(trained(Halved(0.1))[0], weights[0] - 0.05 * sum(g[0] for g in gradients), rtol=1e-5)
 
 
+def test_optimizers_written_for_keras_work() -> None:
+    class Heavy(optimizers.Optimizer):
+        def __init__(self, learning_rate: float = 0.01, momentum: float = 0.9, name: str = "heavy", **kw: Any) -> None:
+            super().__init__(learning_rate=learning_rate, name=name, **kw)
+            self.momentum = momentum
+            self.total = unidl.Variable(np.float32(0.0), trainable=False, name="total")
+
+        def build(self, variables: Any) -> None:
+            super().build(variables)
+            self.momentums, self.norms = self.add_optimizer_variables(variables, ["momentum", "norm"])
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            rate = ops.cast(learning_rate, variable.dtype)
+            m = self.momentums[self._get_variable_index(variable)]
+            self.assign(m, m * ops.cast(self.momentum, variable.dtype) - gradient * rate)
+            self.assign_add(self.total, ops.sum(gradient))
+            self.assign_add(variable, m)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "momentum": self.momentum}
+
+    weights, gradients = start()
+    optimizer, variables = Heavy(0.1, weight_decay=0.1), made(weights)
+    for some in gradients:
+        optimizer.apply_gradients(zip([active.to_tensor(g) for g in some], variables, strict=True))
+    close(values(variables), reference(sgd, decay=0.1, lr=0.1, momentum=0.9))
+    assert len(optimizer.variables) == 2 + 1 + 2 * len(SHAPES)
+    assert float(active.to_numpy(optimizer.total)) == pytest.approx(
+        sum(g.sum() for s in gradients for g in s), rel=1e-4
+    )
+    again = optimizers.deserialize(optimizers.serialize(optimizer), {"Heavy": Heavy})
+    assert again.get_config() == optimizer.get_config()
+    with pytest.raises(ValueError, match="Unknown variable 'late'"):
+        optimizer.apply([active.to_tensor(np.float32(1.0))], [unidl.Variable(np.float32(1.0), name="late")])
+
+
+def test_a_constructor_without_super_is_told() -> None:
+    class Forgetful(optimizers.Optimizer):
+        def __init__(self) -> None:
+            self.rate = 1.0
+
+    with pytest.raises(RuntimeError, match="super"):
+        Forgetful().apply([1.0], [unidl.Variable(np.float32(1.0))])
+
+
+def test_copies_and_pickles_go_on_where_the_original_was() -> None:
+    weights, gradients = start()
+    for make in (
+        lambda: optimizers.Adam(schedules.CosineDecay(0.1, 9), amsgrad=True, use_ema=True),
+        lambda: optimizers.Nadam(0.1),
+        lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD(0.1), {"w1": optimizers.Lion(0.1)})),
+    ):
+        optimizer, variables = make(), made(weights)
+        for some in gradients[:2]:
+            optimizer.apply([active.to_tensor(g) for g in some], variables)
+        twins = [pickle.loads(pickle.dumps(optimizer)), copy.deepcopy(optimizer)]
+        ends = []
+        for each in (optimizer, *twins):
+            own = made(values(variables))
+            if each is optimizer:
+                each = make()
+                each.build(own)
+                each.set_weights(values(optimizer.variables))
+            for some in gradients[2:]:
+                each.apply([active.to_tensor(g) for g in some], own)
+            ends.append(values(own))
+        for end in ends[1:]:
+            for a, b in zip(ends[0], end, strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert twins[0].get_config() == optimizer.get_config()
+
+
+def test_gradients_may_be_arrays_of_other_dtypes() -> None:
+    variable = unidl.Variable(np.ones(3, "float32"))
+    optimizers.Adam(0.5).apply([np.array([1.0, 2.0, -3.0])], [variable])
+    np.testing.assert_allclose(active.to_numpy(variable), [0.5, 0.5, 1.5], rtol=1e-5)
+    optimizers.SGD(0.5).apply([[1, 2, 3]], [variable])
+    np.testing.assert_allclose(active.to_numpy(variable), [0.0, -0.5, 0.0], atol=1e-5)
+
+
+def test_functions_give_the_learning_rate_of_each_update() -> None:
+    rates = iter([0.5, 0.25])
+    optimizer, variable = optimizers.SGD(lambda: next(rates)), unidl.Variable(np.float32(1.0))
+    for _ in range(2):
+        optimizer.apply([np.float32(1.0)], [variable])
+    assert float(active.to_numpy(variable)) == 0.25
+    plain = optimizers.SGD(0.5)
+    assert len(plain.variables) == 2
+    plain.learning_rate = schedules.PolynomialDecay(plain.learning_rate, 4)
+    assert len(plain.variables) == 1 and plain.get_config()["learning_rate"]["class_name"] == "PolynomialDecay"
+
+
+@pytest.mark.once
+def test_maps_of_optimizers() -> None:
+    default, slow, fast = optimizers.SGD(), optimizers.Adam(0.1), optimizers.Adam(0.2)
+    table = optimizers.OptimizerMap(default, {"encoder/.*": slow, "encoder/top/kernel": fast})
+    assert table["encoder/dense/kernel"] is slow and table["encoder/top/kernel"] is fast and table["head"] is default
+    table["enc.*dense/.*"] = fast
+    with pytest.raises(ValueError, match="multiple keys"):
+        table["encoder/dense/kernel"]
+    del table["enc.*dense/.*"]
+    assert list(table) == ["encoder/.*", "encoder/top/kernel"] and len(table) == 2
+    several = optimizers.MultiOptimizer(table)
+    assert several.optimizers == [slow, fast, default]
+    with pytest.raises(AttributeError, match="optimizers"):
+        several.learning_rate = 0.1
+    assert not hasattr(several, "learning_rate")
+    chosen = optimizers.MultiOptimizer(lambda variable: slow if variable.name == "a" else fast)
+    variables = [unidl.Variable(np.float32(1.0), name=n) for n in "ab"]
+    chosen.apply([np.float32(1.0)] * 2, variables)
+    assert [float(active.to_numpy(v)) for v in variables] == pytest.approx([0.9, 0.8], rel=1e-4)
+    assert chosen.optimizers == [slow, fast]
+
+
 def test_names_and_configurations() -> None:
     for name in ("sgd", "SGD", "adam", "Adam", "adamw", "AdamW", "rmsprop", "RMSprop"):
         assert type(optimizers.get(name)).__name__.lower() == name.lower()
@@ -440,6 +621,22 @@ def test_names_and_configurations() -> None:
         lambda: optimizers.Adam(ema_overwrite_frequency=3),
         lambda: optimizers.Adam(gradient_accumulation_steps=1),
         lambda: optimizers.Adam(loss_scale_factor=0.0),
+        lambda: optimizers.Adagrad(initial_accumulator_value=-1.0),
+        lambda: optimizers.Ftrl(learning_rate_power=0.5),
+        lambda: optimizers.Ftrl(l1_regularization_strength=-1.0),
+        lambda: optimizers.Lion(beta_1=0.0),
+        lambda: optimizers.Nadam(beta_2=1.0),
+        lambda: optimizers.ScheduleFreeAdamW(beta_1=0.0),
+        lambda: optimizers.Muon().zeropower_via_newtonschulz5(np.ones(3, "float32"), 5),
+        lambda: optimizers.LossScaleOptimizer("sgd"),
+        lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), initial_scale=0.0),
+        lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), dynamic=False),
+        lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), clipnorm=1.0),
+        lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), speed=1.0),
+        lambda: optimizers.OptimizerMap(optimizers.SGD(), {"a": "sgd"}),
+        lambda: optimizers.OptimizerMap(optimizers.SGD(), {"a": optimizers.LossScaleOptimizer(optimizers.SGD())}),
+        lambda: optimizers.SGD().stateless_apply([], [], []),
+        lambda: optimizers.SGD().add_optimizer_variables([], ["a", "b"], ["zeros"]),
         lambda: optimizers.get("nonsense"),
         lambda: optimizers.get(lambda g: g),
         lambda: optimizers.SGD().apply([1.0]),
@@ -451,3 +648,24 @@ def test_names_and_configurations() -> None:
 def test_what_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(ValueError):
         make()
+
+
+@pytest.mark.once
+def test_old_optimizers_say_what_is_in_their_place() -> None:
+    for name in optimizers.legacy.__all__:
+        with pytest.raises(ImportError, match=f"unidl.optimizers.{name}"):
+            getattr(optimizers.legacy, name)(0.1, decay=0.1)
+
+
+@pytest.mark.once
+def test_maps_take_optimizers_only() -> None:
+    with pytest.raises(TypeError, match="default_optimizer"):
+        optimizers.OptimizerMap("sgd")
+    with pytest.raises(TypeError, match="dictionary"):
+        optimizers.OptimizerMap(optimizers.SGD(), ["a"])
+    with pytest.raises(TypeError, match="OptimizerMap or a function"):
+        optimizers.MultiOptimizer("sgd").build([])
+    with pytest.raises(ValueError, match="already exists"):
+        optimizers.OptimizerMap(optimizers.SGD(), {"a": optimizers.SGD()})["a"] = optimizers.SGD()
+    with pytest.warns(UserWarning, match="decay"):
+        optimizers.SGD(decay=0.1)

@@ -132,3 +132,28 @@ def test_saved_model(tmp_path: Path) -> None:
     x = tf.ones((5, 3))
     loaded = tf.saved_model.load(str(tmp_path))
     assert_close(loaded.f(x), net(x))
+
+
+def test_checkpoints_hold_the_state_of_optimizers(tmp_path: Path) -> None:
+    model = unidl.Sequential([unidl.Input((2,)), unidl.layers.Dense(1)])
+    model.compile(unidl.optimizers.Adam(0.1), "mse")
+    x, y = np.ones((4, 2), "float32"), np.zeros((4, 1), "float32")
+    model.fit(x, y, verbose=0)
+    state = [v.numpy() for v in model.optimizer.variables]
+    path = tf.train.Checkpoint(model=model, optimizer=model.optimizer).save(str(tmp_path / "checkpoint"))
+    model.fit(x, y, epochs=2, verbose=0)
+    tf.train.Checkpoint(model=model, optimizer=model.optimizer).restore(path).assert_consumed()
+    for variable, value in zip(model.optimizer.variables, state, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+def test_optimizers_take_tensorflow_s_own_variables_and_sparse_gradients() -> None:
+    native, own = tf.Variable([1.0, 2.0]), unidl.Variable(np.ones((3, 2), "float32"))
+    with tf.GradientTape() as tape:
+        tape.watch(own)
+        loss = tf.reduce_sum(native**2) + tf.reduce_sum(tf.gather(own, [0, 0, 2]))
+    gradients = tape.gradient(loss, [native, own])
+    assert isinstance(gradients[1], tf.IndexedSlices)
+    unidl.optimizers.SGD(0.5, momentum=0.5).apply(gradients, [native, own])
+    np.testing.assert_allclose(native.numpy(), [0.0, 0.0])
+    np.testing.assert_allclose(own.numpy(), [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]])

@@ -33,7 +33,7 @@ from unidl_tensorflow._engine import tensorflow as tf
 from unidl_tensorflow.compiling import Compiled
 from unidl_tensorflow.control import graph_table
 from unidl_tensorflow.dtypes import DTYPES, FLOATS
-from unidl_tensorflow.variable import Module, Variable, make_variable
+from unidl_tensorflow.variable import Module, Tracked, Variable, make_variable
 
 Tensor = Any
 
@@ -44,6 +44,7 @@ class TensorFlowBackend(Backend):
     name = "tensorflow"
     engine = "tensorflow"
     Module = Module
+    Tracked = Tracked
     Variable = Variable
     dtypes = DTYPES
     tensor_types = frozenset({EagerTensor, SymbolicTensor, ResourceVariable, Variable})
@@ -84,6 +85,8 @@ class TensorFlowBackend(Backend):
     def to_tensor(self, value: Any, dtype: str | None = None) -> Tensor:
         if isinstance(value, (tf.Tensor, tf.Variable)):
             return value if dtype is None or value.dtype is DTYPES[dtype] else tf.cast(value, dtype)
+        if isinstance(value, tf.IndexedSlices):  # what gathering gives as gradient
+            return self.to_tensor(tf.convert_to_tensor(value), dtype)
         # `tf.constant` copies arrays; `tf.convert_to_tensor` may share their memory.
         return tf.constant(value, None if dtype is None else DTYPES[dtype])
 

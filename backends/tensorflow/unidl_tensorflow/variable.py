@@ -144,3 +144,15 @@ class Module(tf.Module):
 
     def _sublayers(self) -> list[Any]:
         return [v for v in vars(self).values() if isinstance(v, Module)]
+
+
+class Tracked(tf.__internal__.tracking.Trackable):  # type: ignore[misc]
+    """What optimizers derive from: `tf.train.Checkpoint` finds their `variables`, by number."""
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        children = super()._trackable_children(save_type, **kwargs)
+        return {**children, **{f"variable-{i}": v for i, v in enumerate(self.variables)}}
+
+    def _lookup_dependency(self, name: str, cached_dependencies: Any = None) -> Any:
+        found = self._trackable_children().get(name)
+        return super()._lookup_dependency(name, cached_dependencies) if found is None else found

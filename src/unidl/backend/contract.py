@@ -47,6 +47,7 @@ class Backend(ABC):
             absent.
         Module: the class a layer derives from (``torch.nn.Module``, ``tf.Module``, …). It must be
             constructible without arguments and allow ordinary attribute assignment.
+        Tracked: what optimizers derive from, so that the engine's own checkpoints find their variables.
         Variable: the engine's variable class, already mixed with
             :class:`unidl.backend.variables.VariableMixin`; see :meth:`make_variable`.
         traces_python: True if the engine's own tracer runs Python functions on symbolic native
@@ -64,6 +65,7 @@ class Backend(ABC):
     tensor_types: frozenset[type]
     dtypes: dict[str, Any]
     Module: type = object
+    Tracked: type = object
     Variable: type
     traces_python: bool = False
     static_shapes: bool = False

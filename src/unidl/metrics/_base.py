@@ -160,7 +160,7 @@ def plain_sizes(what: str, y_true: Any, y_pred: Any) -> int:
     shapes = [tuple(d if isinstance(d, int) else None for d in ops.shape(v)) for v in (y_true, y_pred)]
     if any(len(s) != 2 or s[1] is None for s in shapes):
         raise ValueError(
-            f"{what} takes targets and predictions of shape (batch, outputs), the number of outputs known; not targets "
+            f"{what} expects 2D inputs with shape (batch, outputs), the number of outputs known; not targets "
             f"of shape {shapes[0]} and predictions of shape {shapes[1]}."
         )
     return int(shapes[1][1] or 0)

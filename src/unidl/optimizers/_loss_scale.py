@@ -76,13 +76,13 @@ class LossScaleOptimizer(Optimizer):
         inner_optimizer.loss_scale_factor = None
         self.inner_optimizer, self.initial_scale = inner_optimizer, initial_scale
         self.dynamic_growth_steps = dynamic_growth_steps
+        # Here and not in build(): a step may be recorded before, and must not take the first scale for good.
+        self.step_counter = self.add_variable((), dtype="int32", name="step_counter")
+        start = initializers.Constant(float(initial_scale))
+        self.dynamic_scale = self.add_variable((), start, "float32", name="dynamic_scale")
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Make the scale and its counter, and build the inner optimizer."""
-        if "dynamic_scale" not in vars(self):
-            self.step_counter = self.add_variable((), dtype="int32", name="step_counter")
-            start = initializers.Constant(float(self.initial_scale))
-            self.dynamic_scale = self.add_variable((), start, "float32", name="dynamic_scale")
+        """Build the inner optimizer."""
         self.inner_optimizer._ensure_built(variables)
         super().build(variables)
 
@@ -107,7 +107,7 @@ class LossScaleOptimizer(Optimizer):
 
     def scale_loss(self, loss: Any) -> Any:
         """`loss` times the present scale."""
-        return ops.multiply(loss, self.dynamic_scale if self.built else self.initial_scale)
+        return ops.multiply(loss, self.dynamic_scale)
 
     def check_finite(self, grads: Gradients) -> Any:
         """Whether all gradients are finite: a 0-d bool tensor."""

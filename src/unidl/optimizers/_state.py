@@ -11,7 +11,7 @@ from unidl.backend import active
 from unidl.backend.variables import Variable
 
 
-class OptimizerState(Configurable):
+class OptimizerState(Configurable, active.Tracked):  # type: ignore[name-defined,misc]
     """The half of `Optimizer` that keeps variables.
 
     Attributes:

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from unidl import ops
 from unidl._state import state
 from unidl.backend import active
@@ -331,8 +333,6 @@ def _as_gradient(gradient: Any, variable: Any) -> Any:
         return gradient
     dtype = active.dtype(variable)
     if not active.is_tensor(gradient):
-        try:
-            gradient = host_array(gradient, dtype)
-        except (TypeError, ValueError):  # what only the engine knows
-            gradient = active.to_tensor(gradient)
+        known = isinstance(gradient, (np.ndarray, np.generic, list, tuple, int, float))
+        gradient = host_array(gradient, dtype) if known else active.to_tensor(gradient)  # what only the engine knows
     return ops.convert_to_tensor(gradient, dtype)

@@ -84,12 +84,16 @@ class Trainer:
             steps_per_execution: accepted for compatibility; a step has no fixed cost to spread.
             jit_compile: True compiles the recorded step with the engine's compiler (`torch.compile`,
                 XLA); "auto" and False do not.
-            auto_scale_loss: accepted for compatibility; float32 training needs no loss scaling.
+            auto_scale_loss: put a `LossScaleOptimizer` around the optimizer of a model that computes in float16.
         """
         from unidl import metrics as known
         from unidl import optimizers
 
         self.optimizer = optimizers.get(optimizer)
+        in_float16 = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        if auto_scale_loss and in_float16 and isinstance(self.optimizer, optimizers.Optimizer):
+            if not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+                self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         self.loss = loss
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = jit_compile is True

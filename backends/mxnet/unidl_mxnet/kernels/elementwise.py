@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl.dtypes import dtype_name
+from unidl.errors import OpError
+from unidl_mxnet._invoke import DTYPES
 from unidl_mxnet.kernels._common import FLOATS, broadcast, cast_to, noted
 
 
@@ -101,7 +103,10 @@ def round(F: Any, x: Any, decimals: int = 0) -> Any:
 
 
 def cast(F: Any, x: Any, dtype: Any) -> Any:
-    return cast_to(F, x, dtype_name(dtype))
+    name = dtype_name(dtype)
+    if name not in DTYPES:
+        raise OpError(f"mxnet has no dtype {name!r}; it has {', '.join(DTYPES)}.")
+    return cast_to(F, x, name)
 
 
 # -- two operands ----------------------------------------------------------------------------------
