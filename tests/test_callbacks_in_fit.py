@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import unidl
-from unidl import layers
+from unidl import layers, optimizers
 from unidl.backend import active
 from unidl.callbacks import (
     EarlyStopping,
@@ -14,6 +14,7 @@ from unidl.callbacks import (
     LearningRateScheduler,
     ModelCheckpoint,
     ReduceLROnPlateau,
+    SwapEMAWeights,
     TerminateOnNaN,
 )
 
@@ -102,3 +103,21 @@ def test_the_log_of_a_fit_is_one_line_an_epoch(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]
     assert all("val_loss: " in line and "\x1b" not in line and "\r" not in line for line in lines)
+
+
+@pytest.mark.skipif(not active.trains, reason="the NumPy backend does not train")
+def test_learning_rates_and_averages_of_several_optimizers() -> None:
+    slow, fast = optimizers.SGD(0.1, name="slow", use_ema=True), optimizers.SGD(0.4, name="fast")
+    both = optimizers.MultiOptimizer(optimizers.OptimizerMap(slow, {".*bias": fast}))
+    for optimizer in (both, optimizers.LossScaleOptimizer(both)):
+        slow.learning_rate, fast.learning_rate = 0.1, 0.4
+        model = unidl.Sequential([unidl.Input((2,)), unidl.layers.Dense(1)])
+        model.compile(optimizer, "mse")
+        x, y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
+        halved = LearningRateScheduler(lambda epoch, rate: rate * 0.5)
+        still = ReduceLROnPlateau("loss", 0.1, patience=1, min_delta=1e9)
+        swapped = SwapEMAWeights()
+        history = model.fit(x, y, epochs=3, verbose=0, callbacks=[halved, still, swapped], validation_data=(x, y))
+        # Halved before each epoch; a tenth after the second.
+        rates = [history.history[f"learning_rate_{name}"] for name in ("slow", "fast")]
+        np.testing.assert_allclose(rates, [[0.05, 0.025, 0.00125], [0.2, 0.1, 0.005]], rtol=1e-5)

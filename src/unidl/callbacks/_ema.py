@@ -27,25 +27,24 @@ class SwapEMAWeights(Callback):
         self._swapped = False
         self._means: list[Any] = []
 
-    def _optimizer(self) -> Any:
+    def _averaged(self) -> list[tuple[Any, Any]]:
+        """Each weight with its moving average."""
         optimizer = getattr(self.model, "optimizer", None)
         inner = getattr(optimizer, "inner_optimizer", optimizer)
-        if not getattr(inner, "use_ema", False):
+        parts = [o for o in getattr(inner, "optimizers", [inner]) if getattr(o, "use_ema", False)]
+        if not parts:
             raise ValueError(
                 f"SwapEMAWeights must be used when `use_ema=True` is set on the optimizer; got {optimizer!r}."
             )
-        return inner
+        found = [(v, a) for o in parts for v, a in zip(o._trained, o.slots.get("average", []), strict=False)]
+        return [(v, a) for v, a in found if a is not None]
 
     def _swap(self, swapped: bool) -> None:
         """Exchange weights and averages, unless they are as wanted."""
-        if self._swapped is swapped:
-            return
-        optimizer = self._optimizer()
-        averages = optimizer.slots.get("average", [])
-        if not averages:
+        if self._swapped is swapped or not (averaged := self._averaged()):
             return
         self._means = []
-        for variable, average in zip(optimizer._trained, averages, strict=True):
+        for variable, average in averaged:
             weight, mean = ops.copy(variable), ops.copy(average)
             variable.assign(mean)
             average.assign(weight)
@@ -53,7 +52,7 @@ class SwapEMAWeights(Callback):
         self._swapped = swapped
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._optimizer()
+        self._averaged()
         self._swapped = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -65,10 +64,7 @@ class SwapEMAWeights(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._swapped:  # `fit` ends by copying the averages into the weights, and they were exchanged
-            optimizer = self._optimizer()
-            for variable, average, mean in zip(
-                optimizer._trained, optimizer.slots["average"], self._means, strict=True
-            ):
+            for (variable, average), mean in zip(self._averaged(), self._means, strict=True):
                 variable.assign(mean)
                 average.assign(mean)
         self._swapped, self._means = False, []

@@ -175,18 +175,18 @@ class ReduceLROnPlateau(Monitor):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.best = None
         self.wait = self.cooldown_counter = 0
-        learning_rate_variable(self)
+        learning_rates(self)
 
     def in_cooldown(self) -> bool:
         """Whether it waits after having acted."""
         return self.cooldown_counter > 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        variable = learning_rate_variable(self)
-        rate = float(variable.numpy())
+        rates = learning_rates(self)
+        present = {name: float(variable.numpy()) for name, variable in rates.items()}
         value = self.get_monitor_value(logs)
         if logs is not None:
-            logs["learning_rate"] = rate
+            logs.update(present)
         if value is None:
             return
         if self.in_cooldown():
@@ -202,29 +202,40 @@ class ReduceLROnPlateau(Monitor):
         if self.wait < self.patience:
             return
         self.wait = 0
-        # The variable is float32: a rate that only rounding sets apart from the lower bound is at it.
-        if rate > self.min_lr and not math.isclose(rate, self.min_lr, rel_tol=1e-6):
-            new = max(rate * self.factor, self.min_lr)
-            variable.assign(new)
-            self.cooldown_counter = self.cooldown
-            if self.verbose > 0:
-                print(f"Epoch {epoch + 1}: ReduceLROnPlateau sets the learning rate to {new:.6g}.")
+        for name, rate in present.items():
+            # The variable is float32: a rate that only rounding sets apart from the lower bound is at it.
+            if rate > self.min_lr and not math.isclose(rate, self.min_lr, rel_tol=1e-6):
+                new = max(rate * self.factor, self.min_lr)
+                rates[name].assign(new)
+                self.cooldown_counter = self.cooldown
+                if self.verbose > 0:
+                    print(f"Epoch {epoch + 1}: ReduceLROnPlateau sets the {name.replace('_', ' ', 1)} to {new:.6g}.")
 
 
-def learning_rate_variable(callback: Callback) -> Any:
-    """The optimizer's learning rate, as a variable that can be set.
+def learning_rates(callback: Callback) -> dict[str, Any]:
+    """The optimizer's learning rate as a variable that can be set, by its name in logs; several of a `MultiOptimizer`.
 
     Raises:
         ValueError: if there is none.
         TypeError: if a schedule decides on it.
     """
     optimizer = getattr(callback.model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    parts = getattr(optimizer, "optimizers", None)
+    names = ["learning_rate"] if parts is None else [f"learning_rate_{part.name}" for part in parts]
+    return {
+        name: _learning_rate(callback, part)
+        for name, part in zip(names, [optimizer] if parts is None else parts, strict=True)
+    }
+
+
+def _learning_rate(callback: Callback, optimizer: Any) -> Any:
     if getattr(optimizer, "_schedule", None) is not None:
         raise TypeError(
             f"{type(callback).__name__} sets the learning rate. This optimizer was created with a "
             "`LearningRateSchedule`, which decides on it: compile the model with a plain number."
         )
-    rate = getattr(getattr(callback.model, "optimizer", None), "learning_rate", None)
+    rate = getattr(optimizer, "learning_rate", None)
     if not callable(getattr(rate, "assign", None)):
         why = "the model has no optimizer" if rate is None else f"it is a {type(rate).__name__}"
         raise ValueError(

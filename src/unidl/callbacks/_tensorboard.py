@@ -108,9 +108,8 @@ class TensorBoard(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         numbers = _numbers(logs)
         train = [(name, value) for name, value in numbers if not name.startswith("val_")]
-        rate = self._learning_rate()
-        if rate is not None and all(name != "learning_rate" for name, _ in train):
-            train.append(("learning_rate", rate))
+        shown = {name for name, _ in train}
+        train += [(name, rate) for name, rate in self._learning_rates().items() if name not in shown]
         if self.write_steps_per_second:
             seconds = max(time.perf_counter() - self._clock[0], 1e-9)
             train.append(("steps_per_second", (self._iterations() - self._clock[1]) / seconds))
@@ -147,9 +146,14 @@ class TensorBoard(Callback):
         iterations = getattr(getattr(self.model, "optimizer", None), "iterations", None)
         return 0 if iterations is None else int(active.to_numpy(iterations))
 
-    def _learning_rate(self) -> float | None:
-        rate = getattr(getattr(self.model, "optimizer", None), "learning_rate", None)
-        return None if rate is None else float(active.to_numpy(rate))
+    def _learning_rates(self) -> dict[str, float]:
+        """The learning rate by its name in logs; several of a `MultiOptimizer`."""
+        optimizer = getattr(self.model, "optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        parts = getattr(optimizer, "optimizers", None)
+        named = {"learning_rate": optimizer} if parts is None else {f"learning_rate_{o.name}": o for o in parts}
+        rates = {name: getattr(o, "learning_rate", None) for name, o in named.items()}
+        return {name: float(active.to_numpy(rate)) for name, rate in rates.items() if rate is not None}
 
     def _write_graph(self) -> None:
         self._graph_pending = False
