@@ -138,6 +138,18 @@ def test_unknown_sizes_are_expressions_that_replay_computes() -> None:
         assert blank.shape == (2 * n + 1, n % 2)
 
 
+def test_an_unknown_size_is_a_number_that_ops_take() -> None:
+    def mean_row(x: Any) -> Any:
+        rows = ops.shape(x)[0]
+        return ops.sum(x, 0) / ops.cast(rows, "float32"), ops.stack([rows, rows + 1])
+
+    graph = trace(mean_row, (TensorSpec((None, 2), "float32"),))
+    assert [o.dtype for o in graph.outputs] == ["float32", "int32"]
+    for rows in (2, 5):
+        mean, sizes = active.executable(graph)(ops.ones((rows, 2)))
+        assert active.to_numpy(mean).tolist() == [1, 1] and active.to_numpy(sizes).tolist() == [rows, rows + 1]
+
+
 def test_sizes_keep_their_tensor_in_the_graph() -> None:
     def sized_by_other(x: Any, y: Any) -> Any:
         return ops.broadcast_to(x, (ops.shape(ops.exp(y))[0], 2))

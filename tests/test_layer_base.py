@@ -361,6 +361,8 @@ def test_regularizers_of_weights_and_activity_are_losses() -> None:
     assert [round(float(host(v)), 5) for v in layer.losses] == [0.03, 0.03]
     layer.trainable = False
     assert len(layer.losses) == 1
+    layer(ops.ones((4, 3)))  # the activity's loss is divided by the batch size
+    assert [round(float(host(v)), 5) for v in layer.losses] == [0.03]
 
 
 # -- masks -----------------------------------------------------------------------------------------

@@ -350,7 +350,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
             outputs = spec.call(self, bound)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
-                    self.add_loss(self.activity_regularizer(output))
+                    self.add_loss(_by_batch(self.activity_regularizer(output), output))
             if mask is not None or spec.makes_mask:
                 self._note_mask(outputs, self.compute_mask(spec.first(bound), mask))
             return outputs
@@ -514,6 +514,17 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
                 raise TypeError(f"{cls.__name__}.{method} must be an ordinary method.")
         if "build" in cls.__dict__:
             cls.build = _finished(cls.build)  # type: ignore[method-assign]
+
+
+def _by_batch(loss: Any, output: Any) -> Any:
+    """`loss` divided by the batch size of `output`, so that its weight does not depend on that."""
+    from unidl import ops
+
+    if not len(output.shape):
+        return loss
+    size = output.shape[0]
+    size = ops.shape(output)[0] if size is None else size
+    return ops.divide_no_nan(loss, ops.cast(ops.convert_to_tensor(size), ops.dtype(loss)))
 
 
 def _finished(build: Any) -> Any:

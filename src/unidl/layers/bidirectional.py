@@ -146,7 +146,9 @@ class Bidirectional(Layer):
         return (mask, mask) if self.merge_mode is None else [mask] if self.return_state else mask
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "weights": None}
+        config = super().get_config()
+        del config["weights"]  # those that it started from; they are saved as all weights are
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

@@ -367,7 +367,8 @@ class RNN(Layer):
         config = super().get_config()
         if "cell" in config:
             config["cell"] = plain(self.cell, "the cell")
-        return config
+        # Of layers that pass these on to this class without naming them.
+        return {**config, "unroll": self.unroll, "zero_output_for_mask": self.zero_output_for_mask}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

@@ -17,7 +17,7 @@ from unidl.backend import active
 from unidl.backend.detours import detoured
 from unidl.dtypes import ALL, COMPLEX, FLOATS, INTEGERS, dtype_name, floatx, result_dtype, to_float, weak_kind
 from unidl.errors import GraphError, OpError, UntraceableError, describe
-from unidl.graph.symbolic import Node, SymbolicTensor, TensorSpec, symbols
+from unidl.graph.symbolic import Dim, Node, SymbolicTensor, TensorSpec, symbols
 from unidl.ops._declare import TABLE, Op
 
 #: How many combinations of shapes and attributes that fit are remembered for each op whose rule runs first.
@@ -256,6 +256,8 @@ def dtype_of(value: Any) -> str:
         return value.dtype
     if active.is_tensor(value):
         return active.dtype(value)
+    if type(value) is Dim:
+        return "int32"
     return dtype_name(host_array(value).dtype)
 
 
@@ -270,6 +272,8 @@ def as_symbol(value: Any, dtype: str | None = None) -> SymbolicTensor:
     if type(value) is not SymbolicTensor:
         if isinstance(value, active.Variable):
             value = _variable_leaf(value)
+        elif type(value) is Dim:  # a size as a number: the only element of a range that starts there
+            value = record(TABLE["reshape"], (record(TABLE["arange"], (value, value + 1, 1, "int32")), ()))
         else:
             if active.is_tensor(value):
                 if state.trace is not None:
