@@ -428,3 +428,13 @@ def test_saving_replaces_a_file_only_if_allowed(tmp_path: Path) -> None:
     assert equal(first, second)
     with pytest.raises(ValueError, match="no weights to save"):
         Twin().save_weights(file)
+
+
+def test_a_sequential_built_by_data_takes_other_lengths() -> None:
+    """Sizes that nobody declared are no promise."""
+    model = unidl.Sequential([layers.GRU(3, return_sequences=True), layers.Dense(2)])
+    assert host(model(np.ones((2, 4, 5), "float32"))).shape == (2, 4, 2)
+    assert host(model(np.ones((2, 7, 5), "float32"))).shape == (2, 7, 2)
+    assert model.predict(np.ones((3, 6, 5), "float32"), verbose=0).shape == (3, 6, 2)
+    with pytest.raises(ValueError, match="5 elements along axis 2"):
+        model(np.ones((2, 4, 6), "float32"))

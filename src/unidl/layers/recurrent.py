@@ -249,6 +249,10 @@ class RNN(Layer):
         if mask is not None:
             mask = self._step_mask(mask)
         states = self._first_states(sequences, initial_state)
+        if self.states is not None and sequences.shape[0] is None and None not in tuple(sequences.shape)[1:]:
+            # A replayed model takes any batch size; another one must fail and not be broadcast.
+            size = tree.flatten(self.states)[0].shape[0]
+            sequences = ops.reshape(sequences, (size, *tuple(sequences.shape)[1:]))
         last, outputs, states = self.inner_loop(sequences, states, mask, training)
         if self.states is not None:
             for variable, value in zip(tree.flatten(self.states), tree.flatten(states), strict=True):

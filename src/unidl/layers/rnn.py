@@ -68,8 +68,7 @@ class _Sequences(CellLayer):
         require_rank(sequences_shape, 3, "(batch, time, features)")
         features = require_known(sequences_shape, -1)
         super().build(sequences_shape, initial_state_shape)
-        axes = {0: sequences_shape[0], 2: features} if self.stateful else {2: features}
-        self.input_spec = InputSpec(ndim=3, axes=axes)
+        self.input_spec = InputSpec(ndim=3, axes={2: features})
 
 
 def _for_cell(kwargs: dict[str, Any], name: str) -> dict[str, Any]:

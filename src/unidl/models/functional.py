@@ -28,6 +28,8 @@ class Net:
         self.outputs = outputs
         self.flat_inputs: list[SymbolicTensor] = tree.flatten(inputs)
         self.flat_outputs: list[SymbolicTensor] = tree.flatten(outputs)
+        #: Whether somebody chose the inputs' sizes; those taken from the first data are no promise.
+        self.declared = True
         for tensor in (*self.flat_inputs, *self.flat_outputs):
             if type(tensor) is not SymbolicTensor:
                 raise ValueError(
@@ -130,8 +132,8 @@ class Net:
 
             value = ops.expand_dims(value, -1)
             shape = (*shape, 1)
-        fits = len(shape) == len(want) and all(
-            a is None or b is None or a == b for a, b in zip(shape, want, strict=True)
+        fits = len(shape) == len(want) and (
+            not self.declared or all(a is None or b is None or a == b for a, b in zip(shape, want, strict=True))
         )
         if not fits:
             raise OpError(

@@ -82,6 +82,8 @@ class Sequential(Model):
             raise ValueError(f"Model {self.name!r} has no layers.")
         self._input_layer = Input(batch_shape=(None, *tuple(input_shape)[1:])).node.layer  # type: ignore[union-attr]
         self._maybe_build_net()
+        if self._net is not None:
+            self._net.declared = False
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._net is None:

@@ -273,7 +273,7 @@ def as_symbol(value: Any, dtype: str | None = None) -> SymbolicTensor:
         if isinstance(value, active.Variable):
             value = _variable_leaf(value)
         elif type(value) is Dim:  # a size as a number: the only element of a range that starts there
-            value = record(TABLE["reshape"], (record(TABLE["arange"], (value, value + 1, 1, "int32")), ()))
+            value = record(TABLE["reshape"], (record(TABLE["arange"], (value, value + 1, 1, "int32")), ()))  # type: ignore[operator]
         else:
             if active.is_tensor(value):
                 if state.trace is not None:
