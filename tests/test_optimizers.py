@@ -399,6 +399,7 @@ def test_learning_rate_can_be_read_and_set_while_training() -> None:
     optimizer.apply([one], [variable])
     assert float(active.to_numpy(variable)) == 0.375
     assert float(active.to_numpy(optimizer.learning_rate)) == 0.125
+    assert float(round(optimizer.learning_rate, 2)) == pytest.approx(0.12)
     assert optimizer.get_config()["learning_rate"] == 0.125
 
 

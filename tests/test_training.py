@@ -141,6 +141,42 @@ def test_custom_train_step_is_written_once() -> None:
 
 
 @trains
+def test_a_custom_train_step_sees_weights_and_metrics_from_the_first_batch() -> None:
+    class Plain(unidl.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = layers.Dense(1, kernel_initializer="zeros")
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs)
+
+        def train_step(self, data: Any) -> dict[str, Any]:
+            x, y = data
+            weights = self.trainable_variables
+
+            def loss_of() -> Any:
+                y_pred = self(x, training=True)
+                return self.compute_loss(y=y, y_pred=y_pred), y_pred
+
+            (loss, y_pred), gradients = unidl.value_and_grad(loss_of, weights, has_aux=True)()
+            self.optimizer.apply(gradients, weights)
+            for metric in self.metrics:
+                if metric.name == "loss":
+                    metric.update_state(loss)
+                else:
+                    metric.update_state(y, y_pred)
+            return {m.name: m.result() for m in self.metrics}
+
+    x = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
+    y = x[:, :1] + 1
+    model = Plain()
+    model.compile(unidl.optimizers.SGD(0.1), "mse", metrics=["mae"])
+    history = model.fit(x, y, batch_size=32, epochs=3, verbose=0).history
+    assert list(history) == ["loss", "mae"] and history["loss"][-1] < history["loss"][0]
+    np.testing.assert_allclose([history["loss"][0], history["mae"][0]], [(y**2).mean(), abs(y).mean()], rtol=1e-4)
+
+
+@trains
 def test_frozen_layers_stay_and_can_be_thawed() -> None:
     x, y = blobs()
     model = classifier()

@@ -157,3 +157,24 @@ def test_optimizers_take_tensorflow_s_own_variables_and_sparse_gradients() -> No
     unidl.optimizers.SGD(0.5, momentum=0.5).apply(gradients, [native, own])
     np.testing.assert_allclose(native.numpy(), [0.0, 0.0])
     np.testing.assert_allclose(own.numpy(), [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]])
+
+
+def test_optimizers_may_be_built_while_a_function_is_traced() -> None:
+    for make in (
+        lambda: unidl.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.5),
+        lambda: unidl.optimizers.ScheduleFreeAdamW(0.1),
+        lambda: unidl.optimizers.LossScaleOptimizer(unidl.optimizers.SGD(0.1, gradient_accumulation_steps=2)),
+    ):
+        ends = []
+        for traced in (True, False):
+            weight, optimizer = variable(), make()
+
+            def step(gradient: tf.Tensor, optimizer: object = optimizer, weight: object = weight) -> None:
+                optimizer.apply([gradient], [weight])
+
+            run = tf.function(step) if traced else step
+            for i in range(3):
+                run(tf.constant([1.0, -2.0]) * (i + 1.0))
+            ends.append([v.numpy() for v in (weight, *optimizer.variables)])
+        for a, b in zip(*ends, strict=True):
+            assert_close(a, b)

@@ -106,6 +106,9 @@ class TensorFlowBackend(Backend):
     def cast(self, tensor: Tensor, dtype: str) -> Tensor:
         return elementwise.cast(tensor, dtype)
 
+    def at_once(self) -> contextlib.AbstractContextManager[Any]:
+        return tf.init_scope()
+
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return stop_recording()
 

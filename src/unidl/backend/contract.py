@@ -125,6 +125,10 @@ class Backend(ABC):
         """A context in which nothing is recorded for gradients."""
         return contextlib.nullcontext()
 
+    def at_once(self) -> contextlib.AbstractContextManager[Any]:
+        """A context whose code runs now, even while the engine's own tracer turns the code around it into a graph."""
+        return contextlib.nullcontext()
+
     # -- variables --------------------------------------------------------------------------
 
     @abstractmethod

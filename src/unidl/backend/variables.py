@@ -177,6 +177,13 @@ def _operators() -> None:
     for python, op in {"neg": "negative", "abs": "absolute"}.items():
         setattr(VariableMixin, f"__{python}__", unary(op))
 
+    def rounded(self: Any, ndigits: int | None = None) -> Any:
+        from unidl import ops
+
+        return ops.round(self, ndigits or 0)
+
+    setattr(VariableMixin, "__round__", rounded)  # noqa: B010
+
     def getitem(self: Any, key: Any) -> Any:
         from unidl import ops
 

@@ -92,6 +92,12 @@ class OptimizerState(Configurable, active.Tracked):  # type: ignore[name-defined
             ValueError: if a class with a `build` of its own was built for other variables.
         """
         unknown = [v for v in variables if id(v) not in self._index]
+        if not unknown and self.built and self._pending is None and set(self._common_slots()) <= set(self.slots):
+            return
+        with active.at_once():
+            self._complete(variables, unknown)
+
+    def _complete(self, variables: Sequence[Any], unknown: list[Any]) -> None:
         if not self.built:
             self.build(variables)
             self.built = True

@@ -178,10 +178,26 @@ class StepCache:
         model._assign_paths()
 
     def _try_build(self, batch: Any) -> None:
-        """Make the weights before the user's step asks for them, if the model can be called on the batch."""
-        if not self.model.built:
-            with contextlib.suppress(Exception):  # what is wrong comes up where the step calls the model
+        """Make weights and metrics before the user's step asks for them, if the model can be called on the batch."""
+        model = self.model
+        metrics, loss = model._compiled_metrics, model._compiled_loss
+        wanted = metrics is not None and metrics.groups is None and (metrics.given or metrics.given_weighted)
+        if model.built and not wanted:
+            return
+
+        def complete(x: Any, y: Any) -> Any:
+            y_pred = model(x, training=False)
+            if loss.given is not None and loss.losses is None:
+                loss.build(y, y_pred)
+            metrics.build(y, y_pred, loss)
+            return y_pred
+
+        with contextlib.suppress(Exception):  # what is wrong comes up where the step calls the model
+            if not model.built:
                 self._build(batch)
+            if wanted and batch[1] is not None:
+                x, y = tree.map_structure(lambda t: TensorSpec(tuple(active.shape(t)), active.dtype(t)), batch[:2])
+                trace(complete, (x, y), owner=model)
 
     def _make_train(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
         model = self.model
