@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,7 +73,11 @@ class Module(torch.nn.Module):
         """Register what PyTorch has not seen as an attribute: layers in lists, weights kept elsewhere."""
         known = {id(v) for v in (*self._parameters.values(), *self._modules.values())}
         for name, variable in variables.items():
-            if id(variable) not in known and name not in self._parameters and not hasattr(type(self), name):
+            if id(variable) in known or name in self._parameters:
+                continue
+            if isinstance(inspect.getattr_static(type(self), name, None), property):
+                self._parameters[name] = variable  # the attribute is computed from it (LoRA): only PyTorch looks here
+            elif not hasattr(type(self), name):
                 self.register_parameter(name, variable)
         for name, child in children.items():
             if id(child) not in known and name not in self._modules:

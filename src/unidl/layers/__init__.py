@@ -8,6 +8,7 @@ from __future__ import annotations
 from unidl.layers._base import *
 from unidl.layers._input import *
 from unidl.layers._serialization import *
+from unidl.layers._spec import *
 from unidl.layers.activations import *
 from unidl.layers.attention import *
 from unidl.layers.bidirectional import *
@@ -16,7 +17,11 @@ from unidl.layers.convolutional import *
 from unidl.layers.core import *
 from unidl.layers.dense import *
 from unidl.layers.depthwise import *
+from unidl.layers.einsum_dense import *
+from unidl.layers.embedding import *
+from unidl.layers.grouped_query_attention import *
 from unidl.layers.merging import *
+from unidl.layers.multi_head_attention import *
 from unidl.layers.normalization import *
 from unidl.layers.pooling import *
 from unidl.layers.preprocessing import *

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,9 @@ from unidl.graph.symbolic import SymbolicTensor, symbols
 from unidl.layers._calling import CallSpec, attach_mask, call_spec, record_layer, run_in_trace, shapes_of
 from unidl.layers._contents import Contents
 from unidl.layers._policies import Policies
+from unidl.layers._spec import InputSpec
 
-__all__ = ["InputSpec", "Layer"]
+__all__ = ["Layer"]
 
 _TYPES = active.tensor_types
 _FLOATS = frozenset(native for name, native in active.dtypes.items() if name in dtypes.FLOATS)
@@ -27,40 +27,6 @@ _counts: dict[str, int] = {}
 
 #: Raised by one whenever something that a recorded graph depends on changes (a layer is frozen).
 structure = {"version": 0}
-
-
-class InputSpec(NamedTuple):
-    """What a built layer takes: checked when a call is recorded, and when one fails.
-
-    Attributes:
-        dtype: dtype name; informative.
-        shape: sizes, None for any; sets the number of dimensions, too.
-        ndim, max_ndim, min_ndim: exact, largest and least number of dimensions.
-        axes: axis to size.
-    """
-
-    dtype: str | None = None
-    shape: tuple[int | None, ...] | None = None
-    ndim: int | None = None
-    max_ndim: int | None = None
-    min_ndim: int | None = None
-    axes: Mapping[int, int | None] | None = None
-
-    def problem(self, shape: tuple[int | None, ...]) -> str:
-        """What is wrong with an input of `shape`; empty if nothing is."""
-        rank = len(shape)
-        exact = self.ndim if self.shape is None else len(self.shape)
-        if exact is not None and rank != exact:
-            return f"takes {exact} dimensions"
-        if self.min_ndim is not None and rank < self.min_ndim:
-            return f"takes at least {self.min_ndim} dimensions"
-        if self.max_ndim is not None and rank > self.max_ndim:
-            return f"takes at most {self.max_ndim} dimensions"
-        sizes = {**dict(enumerate(self.shape or ())), **(self.axes or {})}
-        for axis, size in sizes.items():
-            if size is not None and shape[axis] not in (None, size):
-                return f"was built for {size} elements along axis {axis}"
-        return ""
 
 
 def unique_name(base: str) -> str:
@@ -392,18 +358,30 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         return value
 
     def _check_input(self, bound: dict[str, Any]) -> None:
-        spec = self.input_spec
-        value = next(iter(bound.values()), None)
-        if spec is None or type(value) is not SymbolicTensor:
+        """Hold the first argument against `input_spec`, which may be a structure of specs for one of tensors."""
+        if self.input_spec is None:
             return
-        problem = spec.problem(value.shape)
-        if problem:
-            raise self._located(
-                OpError(
-                    f"{type(self).__name__} {problem}, but an input of shape {value.shape} came. "
-                    "Reshape the input, or make a new layer for it."
+        value = next(iter(bound.values()), None)
+        specs = tree.flatten(self.input_spec)
+        values: list[Any] = [value]
+        if isinstance(value, dict) and all(getattr(s, "name", None) in value for s in specs):
+            values = [value[s.name] for s in specs]
+        elif isinstance(self.input_spec, (list, tuple, dict)):
+            values = tree.flatten(value)
+        if len(values) != len(specs):
+            raise self._located(OpError(f"expects {len(specs)} inputs, but {len(values)} came."))
+        for tensor, spec in zip(values, specs, strict=True):
+            if (
+                spec is not None
+                and type(tensor) is SymbolicTensor
+                and (problem := spec.problem(tensor.shape, tensor.dtype))
+            ):
+                raise self._located(
+                    OpError(
+                        f"an input of shape {tensor.shape} is incompatible with the layer, a {type(self).__name__}: "
+                        f"{problem}. Reshape the input, or make a new layer for it."
+                    )
                 )
-            )
 
     def _check_call(self, bound: dict[str, Any]) -> None:
         """Refuse an input that does not fit: asked before a first call, in recordings, and after errors."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from unidl import ops
 from unidl.backend.attributes import require
 from unidl.errors import OpError
@@ -25,6 +27,25 @@ def resolve(layer: Any, **arguments: Any) -> None:
     getters = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
     for name, value in arguments.items():
         setattr(layer, name, getters[name.rpartition("_")[2]](value))
+
+
+def positive(layer: Any, name: str, value: Any) -> int:
+    """`value` as an int above 0.
+
+    Raises:
+        ValueError: naming the argument `name` of `layer`.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value <= 0:
+        raise ValueError(f"{type(layer).__name__}: argument `{name}` must be a positive integer, not {value!r}.")
+    return int(value)
+
+
+def refuse(layer: str, **arguments: Any) -> None:
+    """Refuse arguments that Keras has and unidl has not."""
+    for name, value in arguments.items():
+        if value:
+            raise ValueError(f"{layer}({name}={value!r}): unidl has no such variant; leave `{name}` out.")
 
 
 def require_rank(shape: Sequence[int | None], ndim: int, meaning: str) -> None:

@@ -1,223 +1,190 @@
-"""Multi-head attention."""
+"""Attention without projections."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from unidl import ops
-from unidl.backend.attributes import require
-from unidl.layers._base import InputSpec, Layer
-from unidl.layers._common import leading, require_known, require_rank, resolve
-from unidl.layers.dense import refuse
+from unidl.layers._base import Layer
+from unidl.layers._common import require_known
 from unidl.layers.regularization import checked_rate, drop
 
-__all__ = ["MultiHeadAttention"]
+__all__ = ["AdditiveAttention", "Attention"]
+
+_HIDDEN = -3e4  # the score of what a mask hides: its weight is 0, and a target that sees nothing weighs all alike
 
 
-class Heads(Layer):
-    """(batch, time, features) to (batch, heads, time, depth), or back: the projections inside attention.
+class Attention(Layer):
+    """Attention by dot products (Luong et al., arXiv:1508.04025).
+
+    ``layer([query, value])`` or ``layer([query, value, key])``: query (batch, …, targets, features), value
+    (batch, …, sources, value features), key (batch, …, sources, features), by default the value; to
+    (batch, …, targets, value features).
 
     Args:
-        heads, depth: of the split side.
-        features: of the joined output; None: the layer splits.
+        use_scale: whether scores are multiplied by a learned number (in "concat": the sums before tanh).
+        score_mode: "dot": ``query · key``; "concat": a learned number times ``sum(tanh(query + key))``.
+        dropout: share of the attention weights dropped in training.
+        seed: of the dropout.
 
-    Weights: kernel (features, heads, depth) and bias (heads, depth), or (heads, depth, features) and (features,).
+    In the call: `mask` is ``[query_mask, value_mask]`` (batch, …, targets) and (batch, …, sources), True where
+    something is; `use_causal_mask` hides sources after the target; with `return_attention_scores` the weights
+    (batch, …, targets, sources) come as well.
+
+    Example:
+        >>> import unidl
+        >>> query, value = unidl.ops.ones((2, 3, 4)), unidl.ops.ones((2, 5, 4))
+        >>> tuple(unidl.layers.Attention()([query, value]).shape)
+        (2, 3, 4)
     """
 
     def __init__(
-        self, heads: int, depth: int, features: int | None, use_bias: bool, settings: dict[str, Any], name: str
+        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: Any = None, **kwargs: Any
     ) -> None:
-        super().__init__(name=name, dtype=settings["dtype"])
-        self.heads, self.depth, self.features = heads, depth, features
-        self.use_bias = use_bias
-        self.bias: Any = None
-        self._settings = settings
+        super().__init__(**kwargs)
+        if score_mode not in ("dot", "concat"):
+            raise ValueError(f"{type(self).__name__}: `score_mode` must be 'dot' or 'concat', not {score_mode!r}.")
+        self.use_scale = use_scale
+        self.score_mode = score_mode
+        self.dropout = checked_rate(type(self).__name__, dropout, "dropout")
+        self.seed = seed
+        if self.dropout:
+            from unidl.random import SeedGenerator
+
+            self.seed_generator = SeedGenerator(seed)
+        self.scale: Any = None
+        self.concat_score_weight: Any = None
+        self.supports_masking = True
+        self.makes_mask = False
 
     def build(self, input_shape: Any) -> None:
-        s, features = self._settings, self.features
-        split = (self.heads, self.depth)
-        shape = (require_known(input_shape, -1), *split) if features is None else (*split, features)
-        self.kernel = self.add_weight(
-            shape,
-            s["kernel_initializer"],
-            regularizer=s["kernel_regularizer"],
-            constraint=s["kernel_constraint"],
-            name="kernel",
-        )
-        if self.use_bias:
-            self.bias = self.add_weight(
-                split if features is None else (features,),
-                s["bias_initializer"],
-                regularizer=s["bias_regularizer"],
-                constraint=s["bias_constraint"],
-                name="bias",
-            )
-        self._matrix = (shape[0], self.heads * self.depth) if features is None else (self.heads * self.depth, features)
-
-    def call(self, inputs: Any) -> Any:
-        kernel, width = ops.reshape(self.kernel, self._matrix), self.heads * self.depth
-        if self.features is not None:
-            joined = ops.reshape(ops.transpose(inputs, (0, 2, 1, 3)), (leading(inputs), leading(inputs, 2), width))
-            return ops.linear(joined, kernel, self.bias)
-        bias = None if self.bias is None else ops.reshape(self.bias, (width,))
-        wide = ops.linear(inputs, kernel, bias)
-        split = ops.reshape(wide, (leading(inputs), leading(inputs, 1), self.heads, self.depth))
-        return ops.transpose(split, (0, 2, 1, 3))
-
-    def get_config(self) -> dict[str, Any]:
-        raise TypeError(f"Layer {self.path!r} is part of a MultiHeadAttention, which has the configuration.")
-
-
-class MultiHeadAttention(Layer):
-    """Attention of several heads (Vaswani et al., arXiv:1706.03762).
-
-    ``layer(query, value, key=None)``: query (batch, targets, features), value (batch, sources, features),
-    key like value (None: the value) to (batch, targets, query features).
-
-    Args:
-        num_heads: number of heads.
-        key_dim: size of each head of query and key.
-        value_dim: size of each head of value; None: `key_dim`.
-        dropout: share of the attention weights dropped in training.
-        use_bias: whether the projections have biases.
-        output_shape: size of the output; None: that of the query.
-        attention_axes: None or 1; attention over several axes is not offered.
-        flash_attention: accepted for compatibility: the engine picks its kernel.
-
-    Masks, in the call: `query_mask` (batch, targets), `value_mask` and `key_mask` (batch, sources),
-    `attention_mask` (batch, targets, sources), all True where attention is allowed, and
-    `use_causal_mask`, which hides what comes later. Masks that come with the tensors fill the first
-    three. With `return_attention_scores` the weights (batch, heads, targets, sources) come as well.
-
-    Weights: query, key, value: kernel (features, heads, dim), bias (heads, dim); attention_output:
-    kernel (heads, value_dim, output), bias (output,).
-    """
-
-    def __init__(
-        self,
-        num_heads: int,
-        key_dim: int,
-        value_dim: int | None = None,
-        dropout: float = 0.0,
-        use_bias: bool = True,
-        output_shape: Any = None,
-        attention_axes: Any = None,
-        sliding_window: Any = None,
-        flash_attention: Any = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        use_gate: bool = False,
-        seed: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        from unidl.random import SeedGenerator
-
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        refuse("MultiHeadAttention", sliding_window=sliding_window, use_gate=use_gate)
-        if attention_axes not in (None, 1, (1,), [1]):
-            raise ValueError(f"MultiHeadAttention: `attention_axes` must be None or 1, not {attention_axes!r}.")
-        for name, value in (("num_heads", num_heads), ("key_dim", key_dim), ("value_dim", value_dim or key_dim)):
-            if not isinstance(value, int) or value <= 0:
-                raise ValueError(f"MultiHeadAttention: `{name}` must be a positive int, not {value!r}.")
-        self.num_heads = num_heads
-        self.key_dim = key_dim
-        self.value_dim = value_dim or key_dim
-        self.dropout = checked_rate("MultiHeadAttention", dropout, "dropout")
-        self.use_bias = use_bias
-        size = output_shape[-1] if isinstance(output_shape, (tuple, list)) else output_shape
-        self.output_size: int | None = size
-        self.seed = seed
-        self.seed_generator = SeedGenerator(seed)
-        self.supports_masking = True
-        resolve(
-            self,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
-
-    def build(  # type: ignore[override]
-        self, query_shape: Any, value_shape: Any, key_shape: Any = None
-    ) -> None:
-        key_shape = value_shape if key_shape is None else key_shape
-        for shape in (query_shape, value_shape, key_shape):
-            require_rank(shape, 3, "(batch, time, features)")
-        settings = {
-            "dtype": self.dtype,
-            "kernel_initializer": self.kernel_initializer,
-            "bias_initializer": self.bias_initializer,
-            "kernel_regularizer": self.kernel_regularizer,
-            "bias_regularizer": self.bias_regularizer,
-            "kernel_constraint": self.kernel_constraint,
-            "bias_constraint": self.bias_constraint,
-        }
-        size = self.output_size or require_known(query_shape, -1)
-        h, bias = self.num_heads, self.use_bias
-        self._query = Heads(h, self.key_dim, None, bias, settings, "query")
-        self._key = Heads(h, self.key_dim, None, bias, settings, "key")
-        self._value = Heads(h, self.value_dim, None, bias, settings, "value")
-        self._output = Heads(h, self.value_dim, size, bias, settings, "attention_output")
-        self._query.build(query_shape)
-        self._key.build(key_shape)
-        self._value.build(value_shape)
-        self._output.build((None, h, None, self.value_dim))
-        for part in (self._query, self._key, self._value, self._output):
-            part.trainable = self.trainable
-        self.input_spec = InputSpec(ndim=3, axes={2: query_shape[-1]})
+        self._check(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight((), "ones", name="scale")
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
 
     def call(
         self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
+        inputs: Any,
+        mask: Any = None,
+        training: Any = False,
         return_attention_scores: bool = False,
-        training: Any = None,
         use_causal_mask: bool = False,
     ) -> Any:
-        mask = self._mask(query_mask, value_mask, key_mask, attention_mask)
-        q, k, v = self._query(query), self._key(value if key is None else key), self._value(value)
-        if not return_attention_scores and not (training and self.dropout):
-            return self._output(ops.scaled_dot_product_attention(q, k, v, mask, None, use_causal_mask))
-        scores = ops.matmul(ops.multiply(q, 1.0 / math.sqrt(self.key_dim)), ops.transpose(k, (0, 1, 3, 2)))
-        if use_causal_mask:
-            rows, columns = ops.arange(leading(scores, 2)), ops.arange(leading(scores, 3))
-            seen = ops.greater_equal(ops.expand_dims(rows, 1), ops.expand_dims(columns, 0))
-            mask = seen if mask is None else ops.logical_and(mask, seen)
-        if mask is not None:
-            scores = ops.where(mask, scores, -3e4)
-        weights = ops.softmax(scores, -1)
-        dropped = drop(weights, self.dropout, self.seed_generator) if training else weights
-        output = self._output(ops.matmul(dropped, v))
+        self._check(inputs, mask)
+        query, value = inputs[0], inputs[1]
+        key = inputs[2] if len(inputs) > 2 else value
+        query_mask, value_mask = (mask[0], mask[1]) if mask is not None else (None, None)
+        dropping = bool(training) and self.dropout > 0
+        if self._native(query, key, value) and not (return_attention_scores or dropping):
+            output, weights = self._fused(query, key, value, value_mask, use_causal_mask), None
+        else:
+            scores = self._calculate_scores(query, key)
+            seen = self._calculate_score_mask(scores, value_mask, use_causal_mask)
+            if seen is not None:
+                scores = ops.where(seen, scores, _HIDDEN)
+            weights = ops.softmax(scores, -1)
+            if dropping:
+                weights = drop(weights, self.dropout, self.seed_generator)
+            output = ops.matmul(weights, value)
+        if query_mask is not None:
+            output = ops.where(ops.expand_dims(ops.cast(query_mask, "bool"), -1), output, ops.zeros_like(output))
         return (output, weights) if return_attention_scores else output
 
-    def _mask(self, query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any) -> Any:
-        """All masks as one that broadcasts to (batch, heads, targets, sources), or None."""
-        merged = None
-        for mask, axes in ((query_mask, (1, 3)), (value_mask, (1, 2)), (key_mask, (1, 2)), (attention_mask, None)):
-            if mask is None:
-                continue
-            mask = ops.convert_to_tensor(mask, "bool")
-            if axes is not None:
-                mask = ops.expand_dims(mask, axes)
-            elif len(mask.shape) == 3:
-                mask = ops.expand_dims(mask, 1)
-            else:
-                require(
-                    len(mask.shape) in (2, 4),
-                    f"`attention_mask` must be (batch, targets, sources), not {tuple(mask.shape)}.",
-                )
-            merged = mask if merged is None else ops.logical_and(merged, mask)
-        return merged
+    def _native(self, query: Any, key: Any, value: Any) -> bool:
+        """Whether the engine's kernel for attention can do it."""
+        return self.score_mode == "dot" and len(query.shape) == len(key.shape) == len(value.shape) in (3, 4)
+
+    def _fused(self, query: Any, key: Any, value: Any, value_mask: Any, use_causal_mask: bool) -> Any:
+        flat = len(query.shape) == 3  # one head
+        if self.scale is not None:
+            query = ops.multiply(query, self.scale)
+        if value_mask is not None:
+            value_mask = ops.expand_dims(ops.cast(value_mask, "bool"), (1, 2) if flat else 2)
+        if flat:
+            query, key, value = (ops.expand_dims(x, 1) for x in (query, key, value))
+        output = ops.scaled_dot_product_attention(query, key, value, value_mask, 1.0, bool(use_causal_mask))
+        return ops.squeeze(output, 1) if flat else output
+
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
+        """(batch, …, targets, sources)."""
+        if self.score_mode == "dot":
+            scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
+            return scores if self.scale is None else ops.multiply(scores, self.scale)
+        both = ops.add(ops.expand_dims(query, -2), ops.expand_dims(key, -3))
+        if self.scale is not None:
+            both = ops.multiply(both, self.scale)
+        return ops.multiply(ops.sum(ops.tanh(both), -1), self.concat_score_weight)
+
+    def _calculate_score_mask(self, scores: Any, v_mask: Any, use_causal_mask: bool) -> Any:
+        """What targets see, broadcastable to the scores, or None for everything."""
+        seen = None
+        if v_mask is not None:
+            seen = ops.expand_dims(ops.cast(v_mask, "bool"), -2)
+        if use_causal_mask:
+            targets, sources = ops.shape(scores)[-2:]
+            rows, columns = ops.expand_dims(ops.arange(targets), 1), ops.expand_dims(ops.arange(sources), 0)
+            causal = ops.expand_dims(ops.greater_equal(rows, columns), 0)
+            seen = causal if seen is None else ops.logical_and(seen, causal)
+        return seen
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The query's mask."""
+        self._check(inputs, mask)
+        return None if mask is None or mask[0] is None else ops.convert_to_tensor(mask[0])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        self._check(input_shape)
+        return (*tuple(input_shape[0])[:-1], input_shape[1][-1])
+
+    def _check(self, inputs: Any, mask: Any = None) -> None:
+        """Refuse inputs and masks that are no lists of 2 or 3."""
+        name = type(self).__name__
+        what = "[query, value] or [query, value, key]"
+        shape = isinstance(inputs, tuple) and all(d is None or isinstance(d, int) for d in inputs)
+        if shape or not isinstance(inputs, (list, tuple)):
+            raise ValueError(f"{name} must be called on a list, {what}, not on one input.")
+        if len(inputs) not in (2, 3):
+            raise ValueError(f"{name} takes a list of length 2 or 3, {what}; {len(inputs)} inputs came.")
+        if mask is None:
+            return
+        if not isinstance(mask, (list, tuple)):
+            raise ValueError(f"{name}: the layer mask must be a list, [query_mask, value_mask], not {type(mask)}.")
+        if len(mask) not in (2, 3):
+            raise ValueError(f"{name}: `mask` must be a list of length 2 or 3, {len(mask)} masks came.")
+
+
+class AdditiveAttention(Attention):
+    """Attention by sums (Bahdanau et al., arXiv:1409.0473): scores are ``sum(scale * tanh(query + key))``.
+
+    Inputs, masks and the call as in `Attention`.
+
+    Args:
+        use_scale: whether `scale` is learned, one number for each feature; else 1.
+        dropout: share of the attention weights dropped in training.
+
+    Weights: scale (features,), if used.
+
+    Example:
+        >>> import unidl
+        >>> query, value = unidl.ops.ones((2, 3, 4)), unidl.ops.ones((2, 5, 4))
+        >>> output, weights = unidl.layers.AdditiveAttention()([query, value], return_attention_scores=True)
+        >>> tuple(output.shape), tuple(weights.shape)
+        ((2, 3, 4), (2, 3, 5))
+    """
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        self._check(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight((require_known(input_shape[0], -1),), "glorot_uniform", name="scale")
+
+    def _native(self, query: Any, key: Any, value: Any) -> bool:
+        return False
+
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
+        both = ops.tanh(ops.add(ops.expand_dims(query, -2), ops.expand_dims(key, -3)))
+        return ops.sum(both if self.scale is None else ops.multiply(both, self.scale), -1)

@@ -8,8 +8,7 @@ from unidl import ops
 from unidl.backend.attributes import require
 from unidl.config import epsilon as fuzz
 from unidl.layers._base import InputSpec, Layer
-from unidl.layers._common import require_known, resolve
-from unidl.layers.dense import refuse
+from unidl.layers._common import refuse, require_known, resolve
 from unidl.ops._declare import axis_index
 
 __all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization"]
