@@ -24,7 +24,7 @@ def cases() -> list[Case]:
             {},
             {"reverse": True},
         ),
-        Case("dense_lora", "Dense", {"units": 3, "lora_rank": 2, "lora_alpha": 3.0, "activation": "tanh"}, "b t 5"),
+        Case("dense_lora", "Dense", {"units": 3, "lora_rank": 2, "activation": "tanh"}, "b t 5"),
         *_einsum(),
         Case("masking", "Masking", {"mask_value": 0.0}, "b t 4", masks=[]),
         Case("rescaling", "Rescaling", {"scale": 0.5, "offset": -1.0}, "b h w 3"),

@@ -58,7 +58,7 @@ class Contents:
         found: dict[int, Any] = {}
         for layer in self._flatten_layers():
             own = layer._own_variables()
-            for v in sorted(own, key=lambda v: not getattr(v, "_wants_training", v.trainable)):
+            for v in sorted(own, key=_order):
                 found.setdefault(id(v), v)
         return list(found.values())
 
@@ -150,6 +150,12 @@ class Contents:
                 f"{what} needs the weights of layer {self.path!r}, which is not built yet: "
                 "call it on data, or build(shape)."
             )
+
+
+def _order(variable: Any) -> bool:
+    """False for variables that are listed first: those that were made to be trained."""
+    wanted = getattr(variable, "_wants_training", variable.trainable)
+    return not getattr(variable, "_listed_first", wanted)
 
 
 def _members(value: Any, kind: type) -> Iterator[Any]:

@@ -64,7 +64,7 @@ class Heads(Layer):
             activation=activation,
             bias_axes=fresh if self._use_bias else None,
             name=name,
-            dtype=self.dtype,
+            dtype=self._policy,
             **{key: getattr(self, key) for key in self._settings},
         )
 

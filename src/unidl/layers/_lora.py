@@ -26,7 +26,7 @@ class LowRank(Layer):
 
     def _set_lora(self, rank: int | None, alpha: Any, quantization_config: Any = None) -> None:
         if quantization_config is not None:
-            raise _no_quantization(self)
+            self.quantize(config=quantization_config)
         if rank is not None:
             self._check_lora(rank)
         self.lora_rank = rank
@@ -39,8 +39,11 @@ class LowRank(Layer):
         main = self.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint, name=self._main_name)
         # PyTorch would register it under the attribute's name; it is adopted under its own.
         object.__setattr__(self, f"_{self._main_name}", main)
-        if self.lora_rank is not None:
+
+    def _finish_build(self) -> None:
+        if self.lora_rank is not None and not self.lora_enabled:
             self._add_factors(self.lora_rank, "he_uniform", "zeros")
+        super()._finish_build()
 
     def _effective(self) -> Any:
         """W with the product, or W itself if there is none; None before there is one."""
@@ -122,7 +125,8 @@ class LowRank(Layer):
         self._factors = (made[0], made[1])
         setattr(self, f"lora_{self._main_name}_a", made[0])
         setattr(self, f"lora_{self._main_name}_b", made[1])
-        self._main._wants_training = False
+        self._main._wants_training = False  # also when the layer is frozen and thawed
+        self._main._listed_first = True
         self._main.trainable = False
         self.lora_enabled = True
 
@@ -156,20 +160,10 @@ class LowRank(Layer):
             b = self._factors[1]
             b.assign(ops.zeros_like(b))
 
-    # -- quantization -----------------------------------------------------------------------
-
     @property
     def variable_serialization_spec(self) -> dict[Any, list[str]]:
         """The names of the weights in the order of `save_own_variables`, for each way of quantizing: None only."""
         return {None: [v.name for v in self._stored()]}
-
-    def quantize(self, mode: Any = None, type_check: bool = True, config: Any = None) -> None:
-        """Refused: unidl does not quantize yet."""
-        raise _no_quantization(self)
-
-    def quantized_build(self, kernel_shape: Any, mode: Any, config: Any = None) -> None:
-        """Refused: unidl does not quantize yet."""
-        raise _no_quantization(self)
 
     # -- configuration ----------------------------------------------------------------------
 
@@ -177,12 +171,6 @@ class LowRank(Layer):
         config = {**super().get_config(), "lora_rank": self.lora_rank}
         config["lora_alpha"] = self.lora_alpha if self.lora_enabled or self.lora_rank is not None else None
         return config
-
-
-def _no_quantization(layer: Any) -> NotImplementedError:
-    return NotImplementedError(
-        f"Layer {layer.path!r}: unidl has no quantized layers yet. Use dtype='float16' or 'bfloat16' to save memory."
-    )
 
 
 def _dtype(tensor: Any) -> str:

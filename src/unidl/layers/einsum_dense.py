@@ -153,7 +153,9 @@ class EinsumDense(LowRank):
             kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
         )
-        self._set_lora(lora_rank, lora_alpha, quantization_config or gptq_unpacked_column_size)
+        self._set_lora(
+            lora_rank, lora_alpha, gptq_unpacked_column_size if quantization_config is None else quantization_config
+        )
 
     @property
     def kernel(self) -> Any:

@@ -103,10 +103,10 @@ class GroupQueryAttention(Heads):
         self._query_dense = self._dense("query", 3, features[:1], (q, d))
         parts = {"query": query_shape, "key": key_shape, "value": value_shape}
         self._key_dense = self._dense("key", 3, features[1:2], (kv, d))
-        self._value_dense = self._dense("value", 3, features[2:], (kv, d))
         if self._use_gate:
             self._gate_dense = self._dense("gate", 3, features[:1], (q, d), "sigmoid")
             parts["gate"] = query_shape
+        self._value_dense = self._dense("value", 3, features[2:], (kv, d))
         self._output_dense = self._dense("attention_output", 4, (q, d), features[:1])
         parts["output"] = (*tuple(query_shape)[:-1], q, d)
         self._build_parts(parts)
