@@ -141,7 +141,8 @@ class Heads(Layer):
             depth = int(query.shape[-1] or 1)
             logits = ops.matmul(ops.multiply(query, 1.0 / math.sqrt(depth)), ops.swapaxes(key, -2, -1))
             if causal:
-                seen = _steps(*ops.shape(logits)[-2:], None)
+                sizes = ops.shape(logits)
+                seen = _steps(sizes[-2], sizes[-1], None)
                 mask = seen if mask is None else ops.logical_and(mask, seen)
             if mask is not None:
                 logits = ops.where(mask, logits, _HIDDEN)
