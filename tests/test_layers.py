@@ -402,7 +402,7 @@ def test_a_wrong_input_is_refused_with_layer_shape_and_remedy(make_layer: Any, s
         ("dense", (2, 6), ["5 elements along axis -1", "(2, 6)"]),
         ("dense", (6,), ["at least 2 dimensions"]),
         ("conv2d_valid_1", (2, 7, 6, 4), ["3 elements along axis -1"]),
-        ("conv2d_valid_1", (2, 7, 3), ["takes 4 dimensions"]),
+        ("conv2d_valid_1", (2, 7, 3), ["expected ndim=4"]),
         ("lstm", (2, 5, 3), ["4 elements along axis 2"]),
         ("batch_normalization", (2, 7, 6, 5), ["4 elements along axis -1"]),
         ("layer_normalization", (2, 5, 3), ["4 elements along axis -1"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unidl.dtypes import floatx, set_floatx
 
-_settings: dict[str, object] = {"image_data_format": "channels_last", "epsilon": 1e-7}
+_settings: dict[str, object] = {"image_data_format": "channels_last", "epsilon": 1e-7, "flash_attention": True}
 
 
 def image_data_format() -> str:
@@ -41,7 +41,28 @@ def set_epsilon(value: float) -> None:
     _settings["epsilon"] = float(value)
 
 
+def enable_flash_attention() -> None:
+    """Let attention layers built from now on use the engine's kernel for attention. They do so by default."""
+    _settings["flash_attention"] = True
+
+
+def disable_flash_attention() -> None:
+    """Have attention layers built from now on compute scores, weights and their product one after the other."""
+    _settings["flash_attention"] = False
+
+
+def is_flash_attention_enabled() -> bool:
+    """Whether attention layers use the engine's kernel for attention.
+
+    Example:
+        >>> import unidl
+        >>> unidl.config.is_flash_attention_enabled()
+        True
+    """
+    return bool(_settings["flash_attention"])
+
+
 __all__ = [
-    "checked_data_format", "epsilon", "floatx", "image_data_format",
-    "set_epsilon", "set_floatx", "set_image_data_format",
+    "checked_data_format", "disable_flash_attention", "enable_flash_attention", "epsilon", "floatx",
+    "image_data_format", "is_flash_attention_enabled", "set_epsilon", "set_floatx", "set_image_data_format",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.backend.attributes import require
+from unidl.config import is_flash_attention_enabled
 from unidl.layers._base import Layer
 from unidl.layers._common import positive, resolve
 from unidl.layers.einsum_dense import EinsumDense
@@ -70,8 +71,12 @@ class Heads(Layer):
 
     def _build_parts(self, shapes: dict[str, Any]) -> None:
         """Build the projections, attributes ``_<name>_dense``, for these input shapes."""
+        wanted = self._flash_attention
+        self._kernel_allowed = is_flash_attention_enabled() if wanted is None else bool(wanted)
         for name, shape in shapes.items():
             part = getattr(self, f"_{name}_dense")
+            part._path = f"{self._path}/{part.name}"
+            part.dtype_policy = self._policy  # a map of policies goes by paths
             part.build(tuple(shape))
             part.trainable = self.trainable
 
@@ -135,7 +140,7 @@ class Heads(Layer):
             mask = _spread(mask, n)
         dropping = bool(training) and self._dropout > 0
         weights = None
-        if n == 2 and not scores and not dropping:
+        if n == 2 and self._kernel_allowed and not scores and not dropping:
             output = ops.scaled_dot_product_attention(query, key, value, mask, None, causal)
         else:
             depth = int(query.shape[-1] or 1)

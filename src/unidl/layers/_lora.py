@@ -25,8 +25,8 @@ class LowRank(Layer):
     lora_enabled = False
 
     def _set_lora(self, rank: int | None, alpha: Any, quantization_config: Any = None) -> None:
-        if quantization_config is not None:
-            self.quantize(config=quantization_config)
+        if quantization_config is not None or self.quantization_mode is not None:
+            self.quantize(self.quantization_mode, config=quantization_config)
         if rank is not None:
             self._check_lora(rank)
         self.lora_rank = rank

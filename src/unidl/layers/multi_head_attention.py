@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from unidl import ops
 from unidl.backend.attributes import require
 from unidl.errors import OpError
@@ -30,8 +32,8 @@ class MultiHeadAttention(Heads):
         output_shape: size or sizes of the output; None: the features of the query.
         attention_axes: axes attended over; None: all but the first and the last.
         sliding_window: only sources less than so many steps away are seen; None: all.
-        flash_attention: True refuses what the engine's kernel cannot do (dropout, scores). Without it the kernel is
-            used wherever it can be.
+        flash_attention: whether to use the engine's kernel for attention; None: as `unidl.config` says, which is yes.
+            True refuses what such kernels cannot do: dropout and scores.
         use_gate: whether heads are multiplied by ``sigmoid`` of a projection of the query (arXiv:2505.06708).
         seed: of the dropout.
 
@@ -80,7 +82,11 @@ class MultiHeadAttention(Heads):
         self._key_dim = positive(self, "key_dim", key_dim)
         self._value_dim = self._key_dim if value_dim is None else positive(self, "value_dim", value_dim)
         sizes = output_shape if isinstance(output_shape, (tuple, list)) or output_shape is None else (output_shape,)
-        self._output_sizes = None if sizes is None else tuple(positive(self, "output_shape", s) for s in sizes)
+        if sizes is not None and not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
+            raise ValueError(
+                f"Invalid `output_shape` {output_shape!r} of MultiHeadAttention: it is a positive int or several."
+            )
+        self._output_sizes = None if sizes is None else tuple(int(s) for s in sizes)
         axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         if axes is not None and not (isinstance(axes, (tuple, list)) and all(isinstance(a, int) for a in axes)):
             raise ValueError(f"MultiHeadAttention: `attention_axes` must be an int or several, not {attention_axes!r}.")
