@@ -424,7 +424,7 @@ def test_a_built_layer_refuses_another_size_or_rank(case: str, shape: Any, words
         (lambda: layers.Dense(3, activation="nonsense"), "nonsense"),
         (lambda: layers.Dense(3, kernel_initializer="nonsense"), "nonsense"),
         (lambda: layers.Dense(3, colour="red"), "colour"),
-        (lambda: layers.Dense(3, lora_rank=2), "lora_rank"),
+        (lambda: layers.Dense(3, lora_rank=0), "rank of LoRA"),
         (lambda: layers.Conv2D(3, 3, padding="causal"), "padding"),
         (lambda: layers.Conv2D(3, 3, strides=2, dilation_rate=2), "both exceed 1"),
         (lambda: layers.Conv2D(3, 3, data_format="nchw"), "channels_first"),
