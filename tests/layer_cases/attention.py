@@ -81,7 +81,6 @@ def _many_axes() -> list[Case]:
             "b h t 4",
             {"value": "b h s 4", "attention_mask": "b t s:holes"},
             scores,
-            keras=False,  # Keras puts such a mask beside the heads only if no other axis is there
         ),
         Case("attention_volume", name, settings([2, 3]), "b d h w 4", {"value": "b d t s 4"}),
     ]
