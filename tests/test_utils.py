@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import random
 
 import numpy as np
@@ -10,7 +12,19 @@ import pytest
 import unidl
 from unidl import _seed
 from unidl.backend import active
-from unidl.utils import normalize, pad_sequences, set_random_seed, split_dataset, to_categorical
+from unidl.utils import (
+    Config,
+    clear_session,
+    get_source_inputs,
+    is_keras_tensor,
+    normalize,
+    pack_x_y_sample_weight,
+    pad_sequences,
+    set_random_seed,
+    split_dataset,
+    to_categorical,
+    unpack_x_y_sample_weight,
+)
 
 
 def test_set_random_seed_repeats_every_generator():
@@ -101,36 +115,119 @@ def test_bad_sequences(sequences, arguments, words):
         pad_sequences(sequences, **arguments)
 
 
+def values(dataset):
+    return [np.asarray(v).tolist() for v in dataset.as_numpy_iterator()]
+
+
 def test_split_dataset():
     x = np.arange(10)
-    (lx, ly), (rx, ry) = split_dataset((x, active.to_tensor(x)), left_size=0.8)
-    assert lx.tolist() == list(range(8)) and rx.tolist() == [8, 9]
-    np.testing.assert_array_equal(active.to_numpy(ly), lx)
-    np.testing.assert_array_equal(active.to_numpy(ry), rx)
+    left, right = split_dataset((x, active.to_tensor(x)), left_size=0.8)
+    assert len(left) == 8 and len(right) == 2
+    assert [(int(a), int(b)) for a, b in right.as_numpy_iterator()] == [(8, 8), (9, 9)]
     left, right = split_dataset(x, left_size=3, right_size=4)
-    assert left.tolist() == [0, 1, 2] and right.tolist() == [3, 4, 5, 6]
+    assert values(left) == [0, 1, 2] and values(right) == [6, 7, 8, 9]
+    assert values(left.batch(2)) == [[0, 1], [2]]
+    left, _ = split_dataset({"a": x, "b": np.ones((10, 2))}, 5)
+    assert sorted(next(iter(left))) == ["a", "b"]
+    again, _ = split_dataset(left, 2)
+    assert int(next(iter(again.as_numpy_iterator()))["a"]) == 0
+
+
+def test_split_dataset_by_number():
+    left, _ = split_dataset(np.arange(10), 4, preferred_backend="torch")
+    assert int(active.to_numpy(left[3])) == 3 and len(left) == 4
+
+    class Indexed:  # as PyTorch's data sets are
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            return np.full(2, index), index
+
+    _, right = split_dataset(Indexed(), right_size=0.5)
+    assert [int(y) for _, y in right.as_numpy_iterator()] == [3, 4, 5]
 
 
 def test_split_dataset_shuffled_by_a_seed():
     x = np.arange(50)
-    left, right = split_dataset(x, right_size=10, shuffle=True, seed=3)
-    assert sorted([*left, *right]) == list(range(50)) and left.tolist() != list(range(40))
-    assert split_dataset(x, right_size=10, shuffle=True, seed=3)[0].tolist() == left.tolist()
+    left, right = (values(part) for part in split_dataset(x, right_size=10, shuffle=True, seed=3))
+    assert sorted([*left, *right]) == list(range(50)) and left != list(range(40))
+    assert values(split_dataset(x, right_size=10, shuffle=True, seed=3)[0]) == left
     set_random_seed(1)
-    first = split_dataset(x, 25, shuffle=True)[0].tolist()
-    assert split_dataset(x, 25, shuffle=True)[0].tolist() != first
+    first = values(split_dataset(x, 25, shuffle=True)[0])
+    assert values(split_dataset(x, 25, shuffle=True)[0]) != first
 
 
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ({}, "needs `left_size` or `right_size`"),
+        ({}, "`left_size` or `right_size` must be specified"),
         ({"left_size": 10}, "10 and 0 samples of 10"),
-        ({"left_size": 6, "right_size": 6}, "6 and 6 samples of 10"),
-        ({"left_size": 1.0}, r"`left_size` must be an int of samples or a float.*1\.0"),
+        ({"left_size": 6, "right_size": 6}, "sum of `left_size` and `right_size`"),
+        ({"left_size": 1.5}, r"`left_size` should be.*1\.5"),
         ({"right_size": -1}, "`right_size`"),
     ],
 )
 def test_bad_splits(sizes, words):
     with pytest.raises(ValueError, match=words):
         split_dataset(np.zeros(10), **sizes)
+
+
+def test_bad_split_types():
+    with pytest.raises(TypeError, match="left_size"):
+        split_dataset(np.zeros(10), "half")
+    with pytest.raises(TypeError, match="received: int"):
+        split_dataset(3, 2)
+    with pytest.raises(ValueError, match="preferred_backend"):
+        split_dataset(np.zeros(10), 2, preferred_backend="abacus")
+    with pytest.raises(ValueError, match="empty"):
+        split_dataset([], 2)
+
+
+@pytest.mark.once
+def test_config():
+    config = Config(rate=0.1)
+    config.units = 3
+    config["name"] = "x"
+    assert config.as_dict() == {"rate": 0.1, "units": 3, "name": "x"}
+    assert json.loads(config.to_json()) == config.as_dict()
+    assert (config.get("none", 5), config.pop("name"), "name" in config, len(config)) == (5, "x", False, 2)
+    config.update({"a": 1}, b=2)
+    del config["a"]
+    del config.b
+    with pytest.raises(AttributeError, match="Is 'units' meant"):
+        config.unit
+    with pytest.raises(AttributeError, match="method"):
+        config.keys = 3
+    config.freeze()
+    assert config.frozen
+    for change in (lambda: config.update(a=1), lambda: setattr(config, "a", 1), lambda: config.pop("rate")):
+        with pytest.raises(ValueError, match="frozen"):
+            change()
+    config.unfreeze()
+    config.a = 1
+    assert copy.deepcopy(config).as_dict() == config.as_dict()
+
+
+def test_sources_of_symbolic_tensors():
+    a, b = unidl.Input((2,)), unidl.Input((2,))
+    c = unidl.layers.Dense(2)(a)
+    total = unidl.layers.Add()([c, b])
+    assert {id(t) for t in get_source_inputs(total)} == {id(a), id(b)}
+    assert get_source_inputs(c) == [a] and get_source_inputs(a) == [a] and get_source_inputs(np.ones(2)) == []
+    assert is_keras_tensor(total) and not is_keras_tensor(active.to_tensor(np.ones(2)))
+
+
+@pytest.mark.once
+def test_clear_session():
+    unidl.layers.Dense(1)
+    clear_session()
+    assert unidl.layers.Dense(1).name == "dense"
+    assert unidl.layers.Dense(1).name == "dense_1"
+
+
+@pytest.mark.once
+def test_packed_batches():
+    for parts in ((1, 2, 3), (1, 2, None), (1, None, None), ([1, 2], None, None)):
+        assert unpack_x_y_sample_weight(pack_x_y_sample_weight(*parts)) == parts
+    assert pack_x_y_sample_weight([1]) == ([1],)

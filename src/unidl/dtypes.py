@@ -84,7 +84,9 @@ def dtype_name(dtype: Any) -> str:
     if name.startswith("torch."):
         name = name[6:]
     name = {"bool_": "bool", "half": "float16", "float": "float32", "double": "float64", "int": "int32"}.get(name, name)
-    if name not in ALL and name != "string":
+    if name.startswith(("str", "bytes")):  # NumPy's names hold the length
+        return "string"
+    if name not in ALL:
         raise ValueError(f"Unknown dtype {dtype!r}. unidl knows {', '.join(ALL)}.")
     return name
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -173,6 +173,11 @@ class TensorFlowBackend(Backend):
         return make(optimizer, list(variables))
 
     # -- random -----------------------------------------------------------------------------
+
+    def dataset(self, elements: Callable[[], Iterator[Any]], spec: Any, length: int | None) -> Any:
+        from unidl_tensorflow.data import dataset
+
+        return dataset(elements, spec, length)
 
     def set_seed(self, seed: int) -> None:
         tf.random.set_seed(seed)

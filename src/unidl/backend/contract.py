@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -225,6 +225,16 @@ class Backend(ABC):
         its hyperparameters as attributes, `learning_rate` and `iterations` as variables, and its
         slots as ``optimizer.slots[slot_name]``, a list parallel to `variables`. The function must
         do what the optimizer's own `update_step` does, increments of `iterations` excluded.
+        """
+        return None
+
+    def dataset(self, elements: Callable[[], Iterator[Any]], spec: Any, length: int | None) -> Any:
+        """The engine's own type of data set over `elements`, if its users expect one; None if there is none.
+
+        Args:
+            elements: begins a pass; elements are nested NumPy arrays and Python strings.
+            spec: the same nesting of `TensorSpec`s; the dtype of strings is "string".
+            length: number of elements, if it is known.
         """
         return None
 

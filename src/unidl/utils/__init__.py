@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from unidl.backend import standardize_dtype
 from unidl.training.trainer import unpack_x_y_sample_weight
+from unidl.utils._audio_files import audio_dataset_from_directory
 from unidl.utils._config import Config
+from unidl.utils._dataset import Dataset
+from unidl.utils._image_files import image_dataset_from_directory
 from unidl.utils._numbers import normalize, set_random_seed, to_categorical
 from unidl.utils._progbar import Progbar
 from unidl.utils._pydataset import PyDataset, Sequence
-from unidl.utils._sequences import pad_sequences, split_dataset
+from unidl.utils._sequences import pad_sequences
+from unidl.utils._split import split_dataset
 from unidl.utils._symbolic import clear_session, get_source_inputs, is_keras_tensor, pack_x_y_sample_weight
+from unidl.utils._text_files import text_dataset_from_directory
+from unidl.utils._timeseries import timeseries_dataset_from_array
 from unidl.viz.graph import plot_model
 
 __all__ = [
     "Config",
+    "Dataset",
     "Progbar",
     "PyDataset",
     "Sequence",
+    "audio_dataset_from_directory",
     "clear_session",
     "get_source_inputs",
+    "image_dataset_from_directory",
     "is_keras_tensor",
     "normalize",
     "pack_x_y_sample_weight",
@@ -27,6 +36,8 @@ __all__ = [
     "set_random_seed",
     "split_dataset",
     "standardize_dtype",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]

@@ -9,7 +9,14 @@ from unidl.backend import active
 from unidl.training.data._adapter import Adapter
 from unidl.training.data._arrays import ArrayAdapter, split_validation
 from unidl.training.data._convert import ACCEPTED, checked_class_weight, is_lazy
-from unidl.training.data._sources import IterableAdapter, IteratorAdapter, PyDatasetAdapter, TFDatasetAdapter
+from unidl.training.data._sources import (
+    DatasetAdapter,
+    IterableAdapter,
+    IteratorAdapter,
+    PyDatasetAdapter,
+    TFDatasetAdapter,
+)
+from unidl.utils._dataset import Dataset
 from unidl.utils._pydataset import PyDataset
 
 
@@ -28,7 +35,7 @@ def adapt(
     Args:
         x: arrays (NumPy, memory-mapped, native tensors, another engine's tensors, lists of numbers, h5py
             datasets) or dicts, tuples and lists of them; or a source of batches (a generator or another
-            iterator, an iterable such as torch's `DataLoader`, a `tf.data.Dataset`, a `PyDataset`), which
+            iterator, an iterable such as torch's `DataLoader`, a `tf.data.Dataset`, a `PyDataset` or `Dataset`), which
             yields x, (x,), (x, y) or (x, y, sample_weight).
         y, sample_weight: likewise arrays; not for sources of batches.
         batch_size: samples in a batch, 32 by default; not for sources of batches.
@@ -75,6 +82,8 @@ def adapt(
         raise ValueError(f"shuffle='batch' cannot be given with a {kind}, which decides on its own order.")
     if _is_tf_dataset(x):
         return TFDatasetAdapter(x, weights, steps)
+    if isinstance(x, Dataset):
+        return DatasetAdapter(x, weights, steps)
     if isinstance(x, Iterator):
         return IteratorAdapter(x, weights, steps)
     return IterableAdapter(x, weights, steps)
@@ -86,7 +95,7 @@ def _is_tf_dataset(x: Any) -> bool:
 
 def _makes_batches(x: Any) -> bool:
     """Whether `x` yields batches, rather than being an array or a structure of arrays."""
-    if isinstance(x, (PyDataset, Iterator)) or _is_tf_dataset(x):
+    if isinstance(x, (PyDataset, Dataset, Iterator)) or _is_tf_dataset(x):
         return True
     if isinstance(x, (list, tuple, Mapping, Set, str, bytes)) or active.is_tensor(x) or is_lazy(x):
         return False

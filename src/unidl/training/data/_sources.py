@@ -12,6 +12,7 @@ from unidl import _seed
 from unidl.backend import active
 from unidl.training.data._adapter import Adapter, Batch
 from unidl.training.data._convert import native_batch
+from unidl.utils._dataset import Dataset
 from unidl.utils._pydataset import PyDataset
 
 _ENDLESS = (itertools.count, itertools.cycle, itertools.repeat)
@@ -54,6 +55,24 @@ class IterableAdapter(Adapter):
 
     def _pass(self, epoch: int) -> Iterator[Batch]:
         for item in self.loader:
+            yield native_batch(item, self.class_weight)
+
+
+class DatasetAdapter(Adapter):
+    """A `utils.Dataset`, whose random order depends on the epoch's number."""
+
+    def __init__(self, dataset: Dataset, class_weight: dict[int, float] | None, steps: int | None) -> None:
+        self.dataset, self.class_weight = dataset, class_weight
+        count = dataset.cardinality()
+        if count == 0:
+            raise ValueError("The data is empty: the Dataset has 0 batches.")
+        self.num_batches = count if count > 0 else None
+        if count == -1 and steps is None:
+            raise ValueError("The Dataset repeats for ever: say how many batches an epoch has (steps).")
+        self._limit(steps)
+
+    def _pass(self, epoch: int) -> Iterator[Batch]:
+        for item in self.dataset.iterate(epoch):
             yield native_batch(item, self.class_weight)
 
 
