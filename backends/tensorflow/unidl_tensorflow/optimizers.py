@@ -99,6 +99,40 @@ def rmsprop(optimizer: Any, variables: Sequence[Any]) -> Apply:
     return apply
 
 
+def adadelta(optimizer: Any, variables: Sequence[Any]) -> Apply:
+    squares, sizes = optimizer.slots["accumulated_grad"], optimizer.slots["accumulated_delta_var"]
+
+    def apply(gradients: list[Any]) -> None:
+        scalars = _by_dtype(variables, optimizer.learning_rate, optimizer.rho, optimizer.epsilon)
+        for variable, square, size, gradient in zip(variables, squares, sizes, gradients, strict=True):
+            lr, rho, small = scalars[variable.dtype]
+            _raw.ResourceApplyAdadelta(
+                var=variable.handle, accum=square.handle, accum_update=size.handle, lr=lr, rho=rho, epsilon=small,
+                grad=gradient,
+            )  # fmt: skip
+
+    return apply
+
+
+def adamax(optimizer: Any, variables: Sequence[Any]) -> Apply:
+    first, norms = optimizer.slots["momentum"], optimizer.slots["norm"]
+
+    def apply(gradients: list[Any]) -> None:
+        power = tf.pow(optimizer.beta_1, tf.cast(optimizer.iterations, tf.float32) + 1.0)
+        scalars = _by_dtype(
+            variables, optimizer.learning_rate, power, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon
+        )
+        for variable, m, norm, gradient in zip(variables, first, norms, gradients, strict=True):
+            lr, power_1, b1, b2, small = scalars[variable.dtype]
+            _raw.ResourceApplyAdaMax(
+                var=variable.handle, m=m.handle, v=norm.handle, beta1_power=power_1, lr=lr, beta1=b1, beta2=b2,
+                epsilon=small, grad=gradient,
+            )  # fmt: skip
+
+    return apply
+
+
 KERNELS: dict[str, Callable[[Any, Sequence[Any]], Apply]] = {
-    "sgd": sgd, "adam": adam, "adamw": adam, "rmsprop": rmsprop,
+    "sgd": sgd, "adam": adam, "adamw": adam, "rmsprop": rmsprop, "adadelta": adadelta,
+    "adamax": adamax,
 }  # fmt: skip

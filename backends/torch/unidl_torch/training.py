@@ -125,9 +125,77 @@ def rmsprop(optimizer: Any, variables: list[Tensor]) -> Apply | None:
     return apply
 
 
+def adagrad(optimizer: Any, variables: list[Tensor]) -> Apply:
+    rate, epsilon, squares = _Number(optimizer.learning_rate), optimizer.epsilon, optimizer.slots["accumulator"]
+
+    @torch.no_grad()
+    def apply(gradients: list[Tensor]) -> None:
+        torch._foreach_addcmul_(squares, gradients, gradients)
+        roots = torch._foreach_add(squares, epsilon)
+        torch._foreach_sqrt_(roots)
+        torch._foreach_addcdiv_(variables, gradients, roots, -rate.read())
+
+    return apply
+
+
+def adadelta(optimizer: Any, variables: list[Tensor]) -> Apply:
+    rate, rho, epsilon = _Number(optimizer.learning_rate), optimizer.rho, optimizer.epsilon
+    squares, sizes = optimizer.slots["accumulated_grad"], optimizer.slots["accumulated_delta_var"]
+
+    @torch.no_grad()
+    def apply(gradients: list[Tensor]) -> None:
+        torch._foreach_mul_(squares, rho)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - rho)
+        steps = torch._foreach_add(sizes, epsilon)
+        torch._foreach_div_(steps, torch._foreach_add(squares, epsilon))
+        torch._foreach_sqrt_(steps)
+        torch._foreach_mul_(steps, gradients)
+        torch._foreach_mul_(sizes, rho)
+        torch._foreach_addcmul_(sizes, steps, steps, 1.0 - rho)
+        torch._foreach_add_(variables, steps, alpha=-rate.read())
+
+    return apply
+
+
+def adamax(optimizer: Any, variables: list[Tensor]) -> Apply:
+    rate, count = _Number(optimizer.learning_rate), _Number(optimizer.iterations)
+    beta_1, beta_2, epsilon = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon
+    first, norms = optimizer.slots["momentum"], optimizer.slots["norm"]
+
+    @torch.no_grad()
+    def apply(gradients: list[Tensor]) -> None:
+        torch._foreach_lerp_(first, gradients, 1.0 - beta_1)
+        torch._foreach_mul_(norms, beta_2)
+        torch._foreach_maximum_(norms, torch._foreach_abs(gradients))
+        step = rate.read() / (1.0 - beta_1 ** (int(count.read()) + 1))
+        torch._foreach_addcdiv_(variables, first, torch._foreach_add(norms, epsilon), -step)
+
+    return apply
+
+
+def lion(optimizer: Any, variables: list[Tensor]) -> Apply:
+    rate, beta_1, beta_2 = _Number(optimizer.learning_rate), optimizer.beta_1, optimizer.beta_2
+    first = optimizer.slots["momentum"]
+
+    @torch.no_grad()
+    def apply(gradients: list[Tensor]) -> None:
+        steps = torch._foreach_mul(first, beta_1)
+        torch._foreach_add_(steps, gradients, alpha=1.0 - beta_1)
+        torch._foreach_sign_(steps)
+        torch._foreach_add_(variables, steps, alpha=-rate.read())
+        torch._foreach_mul_(first, beta_2)
+        torch._foreach_add_(first, gradients, alpha=1.0 - beta_2)
+
+    return apply
+
+
 KERNELS: dict[str, Callable[[Any, list[Tensor]], Apply | None]] = {
     "sgd": sgd,
     "adam": _adam(torch._fused_adam_),
     "adamw": _adam(torch._fused_adamw_),
     "rmsprop": rmsprop,
+    "adagrad": adagrad,
+    "adadelta": adadelta,
+    "adamax": adamax,
+    "lion": lion,
 }

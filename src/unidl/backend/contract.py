@@ -221,7 +221,7 @@ class Backend(ABC):
     ) -> Callable[[list[Tensor]], None] | None:
         """A fused update of all `variables` at once, or None if the engine has none.
 
-        `name` is the optimizer's `kernel` ("sgd", "adam", "adamw", "rmsprop"); `optimizer` has
+        `name` is the optimizer's `kernel` ("sgd", "adam", "adamw", "rmsprop", "adagrad", …); `optimizer` has
         its hyperparameters as attributes, `learning_rate` and `iterations` as variables, and its
         slots as ``optimizer.slots[slot_name]``, a list parallel to `variables`. The function must
         do what the optimizer's own `update_step` does, increments of `iterations` excluded.

@@ -67,10 +67,15 @@ class Adafactor(Optimizer):
         kept = kept if len(shape) > 1 else ()
         return self.add_variable(kept, dtype=active.dtype(variable), name=f"{path_of(variable)}_{name}")
 
+    def _numbers(self, t: Any, dtype: str) -> tuple[Any, Any]:
+        """What an average keeps, and the greatest rate."""
+        kept = ops.subtract(1.0, ops.power(t, float(self.beta_2_decay)))
+        return ops.cast(kept, dtype), ops.cast(ops.rsqrt(t), dtype)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         dtype, t = active.dtype(variable), self.step(variable)
         v = self.slot("velocity", variable)
-        kept = ops.cast(ops.subtract(1.0, ops.power(t, float(self.beta_2_decay))), dtype)
+        kept, limit = self.shared("numbers", dtype, lambda: self._numbers(t, dtype))
         squares = ops.add(ops.square(gradient), self.epsilon_1)
         if len(active.shape(variable)) < 2:
             self.assign(v, _mixed(v, squares, kept))
@@ -82,7 +87,7 @@ class Adafactor(Optimizer):
             self.assign(v, ops.multiply(ops.expand_dims(share, -1), ops.expand_dims(c, -2)))
         step = ops.divide(gradient, ops.sqrt(v))
         step = ops.divide(step, ops.maximum(ops.divide(_rms(step), float(self.clip_threshold)), 1.0))
-        rate = ops.minimum(learning_rate, ops.cast(ops.rsqrt(t), dtype))
+        rate = ops.minimum(learning_rate, limit)
         size = ops.maximum(_rms(variable), float(self.epsilon_2))
         self.assign_sub(variable, ops.multiply(step, ops.multiply(size, rate)))
 

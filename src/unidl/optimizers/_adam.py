@@ -65,8 +65,8 @@ class Adam(Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         dtype, t = active.dtype(variable), self.step(variable)
-        bias_1, bias_2 = (ops.cast(without_power(beta, t), dtype) for beta in (self.beta_1, self.beta_2))
-        rate = ops.divide(ops.multiply(learning_rate, ops.sqrt(bias_2)), bias_1)
+        scale = self.shared("scale", dtype, lambda: debiased(self.beta_1, self.beta_2, t, dtype))
+        rate = ops.multiply(learning_rate, scale)
         m, v = self.slot("momentum", variable), self.slot("velocity", variable)
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1.0 - self.beta_1))
         self.assign_add(v, ops.multiply(ops.subtract(ops.square(gradient), v), 1.0 - self.beta_2))
@@ -80,6 +80,11 @@ class Adam(Optimizer):
 def without_power(beta: float, t: Any) -> Any:
     """``1 - beta ** t``; by `expm1`, since in float32 the difference would lose half of its digits for small t."""
     return ops.negative(ops.expm1(ops.multiply(t, math.log(beta) if beta else -math.inf)))
+
+
+def debiased(beta_1: float, beta_2: float, t: Any, dtype: str) -> Any:
+    """What makes up for averages that start at 0: ``sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)``."""
+    return ops.cast(ops.divide(ops.sqrt(without_power(beta_2, t)), without_power(beta_1, t)), dtype)
 
 
 class AdamW(Adam):

@@ -74,8 +74,9 @@ class Adamax(_Moments):
         m, u = self.slot("momentum", variable), self.slot("norm", variable)
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1.0 - self.beta_1))
         self.assign(u, ops.maximum(ops.multiply(u, self.beta_2), ops.absolute(gradient)))
-        bias = without_power(self.beta_1, self.step(variable))
-        rate = ops.divide(learning_rate, ops.cast(bias, active.dtype(variable)))
+        dtype, t = active.dtype(variable), self.step(variable)
+        bias = self.shared("bias", dtype, lambda: ops.cast(without_power(self.beta_1, t), dtype))
+        rate = ops.divide(learning_rate, bias)
         self.assign_sub(variable, ops.divide(ops.multiply(m, rate), ops.add(u, self.epsilon)))
 
 
@@ -103,18 +104,22 @@ class Nadam(_Moments):
         weight = self._weight(self.step(self._product))
         self.assign(self._product, ops.multiply(self._product, ops.cast(weight, active.dtype(self._product))))
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        m, v = self._moved(gradient, variable)
-        t, dtype = self.step(variable), active.dtype(variable)
+    def _numbers(self, t: Any, dtype: str) -> tuple[Any, Any, Any]:
+        """Factors of the average and of the gradient in a step, and the bias of the average of squares."""
         now, later = self._weight(t), self._weight(ops.add(t, 1.0))
         product = ops.cast(self._product, active.dtype(t))
         old = ops.divide(later, ops.subtract(1.0, ops.multiply(product, later)))
         new = ops.divide(ops.subtract(1.0, now), ops.subtract(1.0, product))
-        mean = ops.add(ops.multiply(m, ops.cast(old, dtype)), ops.multiply(gradient, ops.cast(new, dtype)))
-        square = ops.divide(v, ops.cast(without_power(self.beta_2, t), dtype))
-        self.assign_sub(
-            variable, ops.divide(ops.multiply(mean, learning_rate), ops.add(ops.sqrt(square), self.epsilon))
-        )
+        old, new, bias = (ops.cast(v, dtype) for v in (old, new, without_power(self.beta_2, t)))
+        return old, new, bias
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        m, v = self._moved(gradient, variable)
+        t, dtype = self.step(variable), active.dtype(variable)
+        old, new, bias = self.shared("numbers", dtype, lambda: self._numbers(t, dtype))
+        mean = ops.add(ops.multiply(m, old), ops.multiply(gradient, new))
+        scale = ops.add(ops.sqrt(ops.divide(v, bias)), self.epsilon)
+        self.assign_sub(variable, ops.divide(ops.multiply(mean, learning_rate), scale))
 
 
 class Lamb(_Moments):
@@ -130,7 +135,9 @@ class Lamb(_Moments):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         m, v = self._moved(gradient, variable)
         t, dtype = self.step(variable), active.dtype(variable)
-        bias_1, bias_2 = (ops.cast(without_power(beta, t), dtype) for beta in (self.beta_1, self.beta_2))
+        bias_1, bias_2 = self.shared(
+            "biases", dtype, lambda: [ops.cast(without_power(b, t), dtype) for b in (self.beta_1, self.beta_2)]
+        )
         step = ops.divide(ops.divide(m, bias_1), ops.add(ops.sqrt(ops.divide(v, bias_2)), self.epsilon))
         size, length = (ops.sqrt(ops.sum(ops.square(x))) for x in (variable, step))
         fits = ops.logical_and(ops.greater(size, 0.0), ops.greater(length, 0.0))

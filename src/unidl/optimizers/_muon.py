@@ -9,7 +9,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.backend import active
-from unidl.optimizers._adam import without_power
+from unidl.optimizers._adam import debiased
 from unidl.optimizers._base import Optimizer
 from unidl.optimizers._state import path_of
 
@@ -103,10 +103,10 @@ class Muon(Optimizer):
 
     def _adam_step(self, gradient: Any, variable: Any, learning_rate: Any, m: Any) -> None:
         v, t, dtype = self.slot("velocity", variable), self.step(variable), active.dtype(variable)
-        bias_1, bias_2 = (ops.cast(without_power(b, t), dtype) for b in (self.adam_beta_1, self.adam_beta_2))
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1.0 - self.adam_beta_1))
         self.assign_add(v, ops.multiply(ops.subtract(ops.square(gradient), v), 1.0 - self.adam_beta_2))
-        rate = ops.divide(ops.multiply(learning_rate, ops.sqrt(bias_2)), bias_1)
+        scale = self.shared("scale", dtype, lambda: debiased(self.adam_beta_1, self.adam_beta_2, t, dtype))
+        rate = ops.multiply(learning_rate, scale)
         self.assign_sub(variable, ops.divide(ops.multiply(m, rate), ops.add(ops.sqrt(v), self.epsilon)))
 
     def transpose_last_axis(self, X: Any) -> Any:

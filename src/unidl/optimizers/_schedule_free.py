@@ -59,17 +59,21 @@ class ScheduleFreeAdamW(Optimizer):
             self.assign(slot, variable)
         return slot
 
+    def _numbers(self, t: Any, dtype: str) -> tuple[Any, Any, Any]:
+        """Weight of the newest iterate in their mean, bias of the average of squares, share of the learning rate."""
+        weight = ops.divide(1.0, t)
+        share = ops.minimum(ops.divide(t, float(self.warmup_steps or 1)), 1.0)
+        weight, bias, share = (ops.cast(v, dtype) for v in (weight, without_power(self.beta_2, t), share))
+        return weight, bias, share
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         z, v = self.slot("momentum", variable), self.slot("velocity", variable)
         t, dtype, beta = self.step(variable), active.dtype(variable), self.beta_1
-        rate = learning_rate
-        if self.warmup_steps > 0:
-            share = ops.minimum(ops.divide(t, float(self.warmup_steps)), 1.0)
-            rate = ops.multiply(rate, ops.cast(share, dtype))
+        weight, bias, share = self.shared("numbers", dtype, lambda: self._numbers(t, dtype))
+        rate = ops.multiply(learning_rate, share)
         mean = ops.divide(ops.subtract(variable, ops.multiply(z, 1.0 - beta)), beta)
         self.assign_add(v, ops.multiply(ops.subtract(ops.square(gradient), v), 1.0 - self.beta_2))
-        square = ops.divide(v, ops.cast(without_power(self.beta_2, t), dtype))
+        square = ops.divide(v, bias)
         self.assign_sub(z, ops.divide(ops.multiply(gradient, rate), ops.add(ops.sqrt(square), self.epsilon)))
-        weight = ops.cast(ops.divide(1.0, t), dtype)
         mean = ops.add(ops.multiply(mean, ops.subtract(1.0, weight)), ops.multiply(z, weight))
         self.assign(variable, ops.add(ops.multiply(z, 1.0 - beta), ops.multiply(mean, beta)))

@@ -41,6 +41,7 @@ class Updating(OptimizerState):
     _schedule: Any
     _iterations: Any
     _updates: Any
+    _shared: dict[tuple[str, str], Any] | None = None
 
     @property
     def iterations(self) -> Any:
@@ -70,7 +71,16 @@ class Updating(OptimizerState):
     def step(self, variable: Any) -> Any:
         """The number of the present update, 1 for the first: a 0-d float, exact whatever the variable's dtype."""
         dtype = "float64" if active.dtype(variable) == "float64" else "float32"
-        return ops.cast(ops.add(self.iterations, 1), dtype)
+        return self.shared("step", dtype, lambda: ops.cast(ops.add(self.iterations, 1), dtype))
+
+    def shared(self, name: str, dtype: str, make: Callable[[], Any]) -> Any:
+        """What `make` returns, made once in each update for all variables of `dtype`: for numbers such as biases."""
+        if self._shared is None:  # `update_step` was called on its own
+            return make()
+        key = (name, dtype)
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
 
     def assign(self, variable: Any, value: Any) -> None:
         """Overwrite a variable: for `update_step`."""
@@ -293,9 +303,13 @@ class Updating(OptimizerState):
 
         def apply(gradients: Gradients) -> None:
             rate = self._rate
-            self.begin_update()
-            for gradient, variable in zip(gradients, variables, strict=True):
-                self.update_step(gradient, variable, ops.cast(rate, active.dtype(variable)))
+            self._shared = {}
+            try:
+                self.begin_update()
+                for gradient, variable in zip(gradients, variables, strict=True):
+                    self.update_step(gradient, variable, ops.cast(rate, active.dtype(variable)))
+            finally:
+                self._shared = None
 
         return apply
 
