@@ -90,7 +90,7 @@ def test_own_variables_of_a_mixed_layer_are_read_in_16_bits(policy: str) -> None
         def call(self, x: Any) -> Any:
             self.seen.assign_add(ops.cast(ops.shape(x)[0], "float32"))
             seen.append(ops.relu(self.scale))
-            return x * self.scale
+            return self.scale * x
 
     seen: list[Any] = []
     layer = Counted(dtype=policy)

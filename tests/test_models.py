@@ -128,7 +128,7 @@ def test_models_are_layers_of_models() -> None:
     [
         (lambda: unidl.Model(layers.Input((2,)), layers.Input((3,), name="other") + 1.0), "depend on input 'other'"),
         (lambda: unidl.Model(layers.Input((2,))), "needs `inputs` and `outputs`"),
-        (lambda: unidl.Model(np.zeros(3), layers.Input((2,))), "must be symbolic"),
+        (lambda: unidl.Model(np.zeros(3), layers.Input((2,))), "must be KerasTensors"),
         (lambda: unidl.Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")]), "named 'a'"),
         (lambda: unidl.Sequential([layers.Dense(1), layers.Input((2,))]), "only come first"),
     ],
@@ -147,11 +147,11 @@ def test_two_layers_of_one_name_are_refused() -> None:
 def test_wrong_inputs_of_a_model_name_what_is_wrong() -> None:
     a, b = layers.Input((2,), name="a"), layers.Input((3,), name="b")
     model = unidl.Model([a, b], layers.Concatenate()([a, b]), name="net")
-    with pytest.raises(ValueError, match=r"'net' takes 2 inputs \(\['a', 'b'\]\), 1 were"):
+    with pytest.raises(ValueError, match=r"'net' expects 2 inputs \(\['a', 'b'\]\), but 1 came"):
         model([data(1, 2)])
     with pytest.raises(ValueError, match=r"lacks inputs \['b'\]"):
         model({"a": data(1, 2)})
-    with pytest.raises(ValueError, match=r"net.*input 'b'.*\(None, 3\).*\((None|1), 4\)"):
+    with pytest.raises(ValueError, match=r"net.*name 'b'.*\(None, 3\).*\((None|1), 4\)"):
         model([data(1, 2), data(1, 4)])
 
 
@@ -161,8 +161,7 @@ def test_a_wrong_size_names_layer_shapes_and_remedy_in_replay_too() -> None:
     for shape in ((4, 5), (4, 3, 2)):
         with pytest.raises(ValueError) as caught:
             model(data(*shape))
-        came = shape if active.static_shapes else (None, *shape[1:])
-        for word in ("'net'", "(None, 3)", str(came), "Reshape"):
+        for word in ("'net'", "(None, 3)", "found shape", "Reshape"):
             assert word in str(caught.value), str(caught.value)
     np.testing.assert_array_equal(host(model(data(4, 3))).shape, (4, 2))
 
@@ -286,7 +285,7 @@ def test_layers_can_be_added_and_removed() -> None:
     last = model.pop()
     assert model.output_shape == (None, 4)
     np.testing.assert_allclose(host(last(model(value))), full, rtol=1e-5, atol=1e-6)
-    with pytest.raises(TypeError, match="holds layers"):
+    with pytest.raises(ValueError, match="instances of Layer"):
         model.add(3)
     with pytest.raises(ValueError, match="no layers to pop"):
         unidl.Sequential().pop()

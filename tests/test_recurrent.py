@@ -193,7 +193,7 @@ def test_states_may_be_set_and_another_batch_size_is_refused() -> None:
     symbol = layers.Input(batch_shape=(2, 4, 3))
     model = unidl.Model(symbol, layers.RNN(Plain(), stateful=True)(symbol))
     model(data(2, 4, 3))
-    with pytest.raises(ValueError, match=r"batch size|declared with shape"):
+    with pytest.raises(ValueError, match=r"batch size|expected shape"):
         model(data(1, 4, 3))
 
 

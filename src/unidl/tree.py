@@ -251,7 +251,7 @@ def _assert_same_container(a: Any, b: Any) -> None:
         plain = tuple if plain is None and isinstance(x, tuple) else plain
         kinds.append(type(x) if plain is tuple and hasattr(x, "_fields") else plain)
     if kinds[0] is not kinds[1]:
-        raise ValueError(f"Structures differ: {type(a).__name__} against {type(b).__name__}.")
+        raise ValueError(f"Structures differ: expected {type(a).__name__}, found {type(b).__name__}.")
     if isinstance(a, dict) and set(a) != set(b):
         raise ValueError(f"Structures differ: keys {sorted(map(str, a))} against {sorted(map(str, b))}.")
     if is_nested(a) and len(a) != len(b):

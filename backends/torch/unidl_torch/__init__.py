@@ -81,7 +81,19 @@ class Module(torch.nn.Module):
                 self.register_parameter(name, variable)
         for name, child in children.items():
             if id(child) not in known and name not in self._modules:
-                self.add_module(name, child)
+                taken = name in self.__dict__ or hasattr(type(self), name)
+                self.add_module(f"{name}_layer" if taken else name, child)
+
+    def __getattr__(self, name: str) -> Any:
+        """Parameters and modules; what a property complains of is not hidden by PyTorch's own message."""
+        state = self.__dict__
+        for store in ("_parameters", "_buffers", "_modules"):
+            if store in state and name in state[store]:
+                return state[store][name]
+        found = inspect.getattr_static(type(self), name, None)
+        if isinstance(found, property) and found.fget is not None:
+            return found.fget(self)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 class TorchBackend(Backend):

@@ -301,7 +301,7 @@ def symbols(value: Any) -> Iterator[SymbolicTensor]:
     kind = type(value)
     if kind is SymbolicTensor:
         yield value
-    elif kind is tuple or kind is list:
+    elif issubclass(kind, (tuple, list)):
         for item in value:
             yield from symbols(item)
     elif kind is dict:
@@ -313,13 +313,19 @@ def symbols(value: Any) -> Iterator[SymbolicTensor]:
         yield from symbols((value.start, value.stop, value.step))
 
 
+def like(sequence: Any, items: list[Any]) -> Any:
+    """A list, tuple or named tuple of the type of `sequence` with other items."""
+    kind = type(sequence)
+    return kind(*items) if hasattr(kind, "_fields") else kind(items)
+
+
 def substitute(value: Any, mapping: Any) -> Any:
     """`value` with each symbolic tensor inside replaced by ``mapping(tensor)``."""
     kind = type(value)
     if kind is SymbolicTensor:
         return mapping(value)
-    if kind is tuple or kind is list:
-        return kind(substitute(v, mapping) for v in value)
+    if issubclass(kind, (tuple, list)):
+        return like(value, [substitute(v, mapping) for v in value])
     if kind is dict:
         return {k: substitute(v, mapping) for k, v in value.items()}
     if kind is Dim:

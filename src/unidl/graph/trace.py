@@ -13,7 +13,7 @@ from unidl._state import state
 from unidl.backend import active
 from unidl.errors import UntraceableError
 from unidl.graph.graph import Graph
-from unidl.graph.symbolic import SymbolicTensor, TensorSpec, symbols
+from unidl.graph.symbolic import SymbolicTensor, TensorSpec, like, symbols
 
 
 class Trace:
@@ -183,7 +183,7 @@ def _map_specs(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _map_specs(function, v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_map_specs(function, v) for v in value)
+        return like(value, [_map_specs(function, v) for v in value])
     return value
 
 

@@ -13,7 +13,7 @@ from unidl import dtype_policies, dtypes, tree
 from unidl._state import state
 from unidl.backend import active
 from unidl.errors import OpError
-from unidl.graph.symbolic import SymbolicTensor, symbols
+from unidl.graph.symbolic import SymbolicTensor, like, symbols
 from unidl.layers._calling import CallSpec, attach_mask, call_spec, record_layer, run_in_trace, shapes_of
 from unidl.layers._contents import Contents
 from unidl.layers._policies import Policies
@@ -347,12 +347,12 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
                 return self._converted(convert_to_tensor(host_array(value)))
             except OpError as error:
                 raise self._located(error) from None
-        if kind in (list, tuple):
+        if issubclass(kind, (list, tuple)):
             if value and all(type(v) in (int, float, bool) for v in tree.flatten(value)) and kind is list:
                 from unidl.ops import convert_to_tensor
 
                 return self._converted(convert_to_tensor(value))
-            return kind(self._converted(v) for v in value)
+            return like(value, [self._converted(v) for v in value])
         if kind is dict:
             return {k: self._converted(v) for k, v in value.items()}
         return value

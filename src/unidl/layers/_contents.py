@@ -41,16 +41,18 @@ class Contents:
         found.pop(id(self), None)
         return list(found.values())
 
-    def _flatten_layers(self) -> Iterator[Any]:
+    def _flatten_layers(self) -> list[Any]:
         """This layer and all inside it, each once, depth first."""
+        found: list[Any] = []
         seen: set[int] = set()
         todo: list[Any] = [self]
         while todo:
             layer = todo.pop()
             if id(layer) not in seen:
                 seen.add(id(layer))
-                yield layer
+                found.append(layer)
                 todo.extend(reversed(layer._sublayers()))
+        return found
 
     @property
     def variables(self) -> list[Any]:

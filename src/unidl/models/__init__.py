@@ -1,6 +1,12 @@
 """Models."""
 
-from unidl.models.model import Model
+from __future__ import annotations
+
+from unidl.models.cloning import clone_model
+from unidl.models.model import Model, model_from_json
 from unidl.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential"]
+#: What `Model(inputs, outputs)` makes; the name under which Keras writes it.
+Functional = Model
+
+__all__ = ["Functional", "Model", "Sequential", "clone_model", "model_from_json"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from unidl import tree
 from unidl.backend import active
-from unidl.errors import GraphError, OpError
+from unidl.errors import GraphError, OpError, describe
 from unidl.graph.symbolic import LayerNode, SymbolicTensor, substitute
+from unidl.layers._calling import mask_of
 from unidl.layers._input import InputLayer
+from unidl.training._structures import leaves
 
 
 class Net:
@@ -30,11 +33,13 @@ class Net:
         self.flat_outputs: list[SymbolicTensor] = tree.flatten(outputs)
         #: Whether somebody chose the inputs' sizes; those taken from the first data are no promise.
         self.declared = True
-        for tensor in (*self.flat_inputs, *self.flat_outputs):
-            if type(tensor) is not SymbolicTensor:
-                raise ValueError(
-                    f"Inputs and outputs of model {name!r} must be symbolic tensors (see Input), not {tensor!r}."
-                )
+        for what, flat in (("inputs", self.flat_inputs), ("outputs", self.flat_outputs)):
+            for tensor in flat:
+                if type(tensor) is not SymbolicTensor:
+                    raise ValueError(
+                        f"All `{what}` values must be KerasTensors, that is symbolic tensors (see Input), in model "
+                        f"{name!r}; {tensor!r} is none."
+                    )
         self.nodes = self._sorted()
         layers: dict[int, Any] = {}
         for tensor in self.flat_inputs:
@@ -85,18 +90,41 @@ class Net:
         Raises:
             ValueError: if the structure does not fit, naming what is missing.
         """
-        names = self.names()
+        names, count = self.names(), len(self.flat_inputs)
         if isinstance(given, dict):
-            keys = sorted(self.inputs) if isinstance(self.inputs, dict) else names
-            if missing := [k for k in keys if k not in given]:
-                raise ValueError(f"Model {self.name!r} lacks inputs {missing}; the given dict has {sorted(given)}.")
-            return [given[k] for k in keys]
-        flat = tree.flatten(given)
-        if len(flat) != len(self.flat_inputs):
+            return self._match_dict(given, names)
+        flat = _leaves(given)
+        if len(flat) != count:
+            if isinstance(self.inputs, dict):
+                raise ValueError(
+                    f"Model {self.name!r} expects {count} named input(s) with keys {sorted(self.inputs)}, "
+                    f"but {len(flat)} came: {describe(given)}. Pass a dict."
+                )
+            plural = "" if count == 1 else "s"
             raise ValueError(
-                f"Model {self.name!r} takes {len(self.flat_inputs)} inputs ({names}), {len(flat)} were given."
+                f"Model {self.name!r} expects {count} input{plural} ({names}), but {len(flat)} came: {describe(given)}."
+            )
+        if isinstance(self.inputs, dict) and count > 1:
+            warnings.warn(
+                f"The structure of `inputs` doesn't match the expected structure of model {self.name!r}: it takes a "
+                f"dict with keys {sorted(self.inputs)}, and a {type(given).__name__} came. It is taken in that order.",
+                stacklevel=4,
             )
         return flat
+
+    def _match_dict(self, given: dict[str, Any], names: list[str]) -> list[Any]:
+        keys = sorted(self.inputs) if isinstance(self.inputs, dict) else names
+        nested = isinstance(self.inputs, dict) and any(isinstance(v, (dict, list, tuple)) for v in self.inputs.values())
+        optional = [] if nested else [k for k, t in zip(keys, self.flat_inputs, strict=True) if _optional(t)]
+        if missing := [k for k in keys if k not in given and k not in optional]:
+            raise ValueError(f"Model {self.name!r} lacks inputs {missing}; the given dict has {sorted(given)}.")
+        if extra := sorted(str(k) for k in given if k not in keys):
+            warnings.warn(
+                f"The structure of `inputs` doesn't match the expected structure of model {self.name!r}: "
+                f"{extra} are not among its inputs {keys}, and are left out.",
+                stacklevel=5,
+            )
+        return [leaf for k in keys for leaf in _leaves(given.get(k))]
 
     def run(self, given: Any) -> Any:
         """Call every layer and op on what was given, native or symbolic."""
@@ -114,38 +142,75 @@ class Net:
                 result = node.layer(*substitute(node.args, current), **substitute(node.kwargs, current))
                 results = tree.flatten(result)
             else:
-                result = node.op.public(*_resolved(node.args, current))
+                result = node.op.public(*resolved(node.args, current))
                 results = list(result) if node.multiple else [result]
             for tensor, value in zip(node.outputs, results, strict=True):
                 values[id(tensor)] = value
         return tree.map_structure(lambda t: values[id(t)] if id(t) in values else current(t), self.outputs)
 
     def _fitted(self, tensor: SymbolicTensor, value: Any) -> Any:
-        """`value` checked against the input's declared shape; a missing last axis of size 1 is added."""
+        """`value` checked against the input's declared shape; a last axis of size 1 is added or dropped."""
+        if value is None:
+            if not _optional(tensor):
+                raise ValueError(
+                    f"Layer {self.name!r}: input {tensor.name!r} is not optional, but None came. Give it data, or "
+                    "declare it with Input(…, optional=True)."
+                )
+            return None
+        from unidl import ops
+
         if isinstance(value, np.ndarray):
-            value = active.to_tensor(value)
-        symbolic = type(value) is SymbolicTensor
-        shape = value.shape if symbolic else tuple(active.shape(value))
+            value = ops.convert_to_tensor(value)
+        shape = value.shape if type(value) is SymbolicTensor else tuple(active.shape(value))
         want = tensor.shape
         if len(shape) == len(want) - 1 and want[-1] == 1:
-            from unidl import ops
+            value, shape = ops.expand_dims(value, -1), (*shape, 1)
+        elif len(shape) == len(want) + 1 and shape[-1] == 1:
+            value, shape = ops.squeeze(value, -1), shape[:-1]
+        self._check(tensor, shape)
+        have = value.dtype if type(value) is SymbolicTensor else active.dtype(value)
+        if have != tensor.dtype:
+            mask = mask_of(value)
+            value = ops.cast(value, tensor.dtype)
+            if mask is not None and type(value) is SymbolicTensor:
+                value.mask = mask
+        return value
 
-            value = ops.expand_dims(value, -1)
-            shape = (*shape, 1)
+    def check(self, shapes: list[Any]) -> None:
+        """Compare the shapes of flat inputs with those declared, also in sizes that are recorded as unknown.
+
+        Raises:
+            OpError: naming the input.
+        """
+        for tensor, shape in zip(self.flat_inputs, shapes, strict=True):
+            if len(shape) == len(tensor.shape):
+                self._check(tensor, tuple(shape))
+
+    def _check(self, tensor: SymbolicTensor, shape: tuple[Any, ...]) -> None:
+        want = tensor.shape
         fits = len(shape) == len(want) and (
             not self.declared or all(a is None or b is None or a == b for a, b in zip(shape, want, strict=True))
         )
-        if not fits:
-            raise OpError(
-                f"Layer {self.name!r}: input {tensor.name!r} was declared with shape {want}, but shape "
-                f"{tuple(shape)} came. "
-                "Reshape the data, or declare the input so."
-            )
-        return value
+        if fits:
+            return
+        path = next(path for path, leaf in leaves(self.inputs) if leaf is tensor)
+        raise OpError(
+            f"Layer {self.name!r}: the input with name {tensor.name!r} and path {'.'.join(map(str, path))!r} expected "
+            f"shape={want}, found shape={shape}. Reshape the data, or declare the input so."
+        )
 
 
-def _resolved(args: tuple[Any, ...], current: Any) -> tuple[Any, ...]:
-    """`args` with symbolic tensors and sizes replaced by values."""
+def _leaves(given: Any) -> list[Any]:
+    """What was given, flat; None stays, since it stands for an optional input that is not there."""
+    return [leaf for _, leaf in leaves(given)]
+
+
+def _optional(tensor: SymbolicTensor) -> bool:
+    return bool(getattr(getattr(tensor.node, "layer", None), "optional", False))
+
+
+def resolved(args: tuple[Any, ...], current: Any) -> tuple[Any, ...]:
+    """An op's `args` with symbolic tensors and sizes replaced by values."""
     from unidl.graph.symbolic import Dim
     from unidl.ops.shape import shape
 

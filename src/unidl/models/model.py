@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import warnings
 from typing import Any
 
-from unidl import tree
+from unidl import dtype_policies, tree
 from unidl._state import state
 from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
@@ -12,7 +15,12 @@ from unidl.graph.graph import Graph
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 from unidl.graph.trace import trace
 from unidl.layers._base import Layer, structure
+from unidl.layers._input import Input, InputLayer
+from unidl.models._config import is_functional_config, net_config, net_from_config
+from unidl.models._state_tree import set_state_tree, state_tree
 from unidl.models.functional import Net
+from unidl.saving.objects import deserialize_keras_object, serialize_keras_object
+from unidl.saving.registration import CustomObjectScope
 from unidl.training.trainer import Trainer
 
 _TYPES = active.tensor_types
@@ -45,6 +53,11 @@ class Model(Trainer, Layer):
 
     def _set_net(self, inputs: Any, outputs: Any) -> None:
         net = Net(inputs, outputs, self.name)
+        if not all(isinstance(getattr(t.node, "layer", None), InputLayer) for t in net.flat_inputs):
+            # Between tensors in the middle of another model: the calls are made again from inputs of its own.
+            inputs = tree.map_structure(_own_input, inputs)
+            net = Net(inputs, net.run(inputs), self.name)
+        self.autocast = False  # inputs are brought to the dtypes that they were declared with
         names = [layer.name for layer in net.layers]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"Layers of model {self.name!r} share the names {twice}: give each its own `name`.")
@@ -76,6 +89,12 @@ class Model(Trainer, Layer):
         """The layers directly inside, in order."""
         return list(self._net.layers) if self._net is not None else self._sublayers()
 
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError(
+            "The `Model.layers` attribute is reserved for the list of the model's layers: name yours otherwise."
+        )
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name, or at that place of `layers`."""
         if (name is None) == (index is None):
@@ -89,7 +108,9 @@ class Model(Trainer, Layer):
 
     def _functional(self, what: str) -> Net:
         if self._net is None:
-            raise ValueError(f"Model {self.name!r} is not a functional model, so it has no `{what}`.")
+            raise AttributeError(
+                f"Model {self.name!r} is not a functional model, or not built yet, so it has no `{what}`."
+            )
         return self._net
 
     @property
@@ -155,7 +176,9 @@ class Model(Trainer, Layer):
             if kwargs.keys() - {"training"} or any(type(v) is SymbolicTensor for v in tree.flatten(inputs)):
                 return self._invoke((inputs,), kwargs)
             inputs = self._converted(inputs)
-            flat = tuple(self._net.match(inputs))  # type: ignore[union-attr]
+            with warnings.catch_warnings():  # whatever there is to say, recording or running says it
+                warnings.simplefilter("ignore")
+                flat = tuple(self._net.match(inputs))  # type: ignore[union-attr]
             if not all(type(v) in _TYPES for v in flat):
                 return self._invoke((inputs,), kwargs)
             key = (training, *((v.dtype, self._key_shape(v)) for v in flat))
@@ -178,6 +201,7 @@ class Model(Trainer, Layer):
         return shape if active.static_shapes else (None, *shape[1:])
 
     def _make_replay(self, flat: tuple[Any, ...], training: bool) -> Any:
+        self._net.check([active.shape(v) for v in flat])  # type: ignore[union-attr]
         specs = [TensorSpec(self._key_shape(v), active.dtype(v)) for v in flat]
         try:
             graph = self._graph(specs, training)
@@ -263,7 +287,83 @@ class Model(Trainer, Layer):
 
         print_summary(self, line_length, print_fn, expand_nested, show_trainable)
 
+    # -- configuration ----------------------------------------------------------------------
+
+    def _takes_net(self) -> bool:
+        """Whether this class is constructed as ``Model(inputs, outputs)``."""
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        return type(self).__init__ is Model.__init__ or names[:2] == ["inputs", "outputs"]
+
+    def _like(self, inputs: Any, outputs: Any) -> Model:
+        """A model of this class between other tensors."""
+        model = (type(self) if self._takes_net() else Model)(inputs, outputs, name=self.name)
+        model._auto_named = self._auto_named
+        return model
+
     def get_config(self) -> dict[str, Any]:
-        if type(self).__init__ is Model.__init__:
-            return {"name": self.name, "trainable": self.trainable}
-        return super().get_config()
+        """The layers and their calls of a functional model; the constructor's arguments of a subclass."""
+        if not self._takes_net():
+            return super().get_config()
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        if self._net is not None:
+            config.update(net_config(self._net))
+        if self._policy != dtype_policies.dtype_policy():
+            config["dtype"] = dtype_policies.serialize(self._policy)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """The model that `get_config` described.
+
+        Raises:
+            TypeError: for classes that are neither unidl's nor registered nor in `custom_objects`.
+            ValueError: if the layers' calls do not make a net.
+        """
+        with CustomObjectScope(custom_objects):
+            if not is_functional_config(config):
+                return super().from_config(config)
+            inputs, outputs = net_from_config(config, custom_objects)
+        given = {k: v for k, v in config.items() if k not in ("layers", "input_layers", "output_layers")}
+        names = list(inspect.signature(cls.__init__).parameters)[1:]
+        takes_net = cls.__init__ is Model.__init__ or names[:2] == ["inputs", "outputs"]
+        return (cls if takes_net else Model)(inputs, outputs, **given)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The configuration as JSON, for `model_from_json`; `kwargs` go to `json.dumps`."""
+        return json.dumps(serialize_keras_object(self), **kwargs)
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """All variables of the model, its optimizer and its metrics as nested dicts by path.
+
+        Args:
+            value_format: "backend_tensor", or "numpy_array" for copies on the host.
+        """
+        return state_tree(self, value_format)
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Assign values as `get_state_tree` gives them; a part of the tree will do."""
+        set_state_tree(self, state_tree)
+
+    def get_quantization_layer_structure(self, mode: Any = None) -> Any:
+        """Which layers quantization with calibration goes through; None: unidl quantizes no layers."""
+        return None
+
+
+def _own_input(tensor: SymbolicTensor) -> SymbolicTensor:
+    if isinstance(getattr(tensor.node, "layer", None), InputLayer):
+        return tensor
+    own = Input(batch_shape=tensor.shape, dtype=tensor.dtype)
+    own.mask = tensor.mask
+    return own
+
+
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The model that `Model.to_json` (or Keras) described.
+
+    Example:
+        >>> import unidl
+        >>> model = unidl.Sequential([unidl.Input((3,)), unidl.layers.Dense(2)])
+        >>> unidl.models.model_from_json(model.to_json()).output_shape
+        (None, 2)
+    """
+    return deserialize_keras_object(json.loads(json_string), custom_objects)

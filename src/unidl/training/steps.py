@@ -237,7 +237,7 @@ class StepCache:
 
     def _make_predict(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
         x = batch[0]
-        graph = self._graph("predict", (x, None, None), tree.flatten(x))
+        graph = self._graph("predict", (x, None, None), [t for t in tree.flatten(x) if t is not None])
         run = active.executable(graph, jit=self.model.jit_compile)
         count = len(graph.inputs)
         return lambda *tensors: graph.pack(run(*tensors[:count]))

@@ -6,6 +6,7 @@ What happens per batch is: fetch the batch, call the step, tell callbacks that a
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -174,10 +175,16 @@ class Trainer:
         """Loss of one batch, metrics updated: what the recorded step consists of."""
         y_pred = self(x, training=training)  # type: ignore[operator]
         self._steps.output_shape = getattr(y_pred, "shape", None)
-        loss = self.compute_loss(x, y, y_pred, sample_weight, training)
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._told_training(training))
         self._loss_mean.update_state(loss, sample_weight=_batch_size(x))
         self.compute_metrics(x, y, y_pred, sample_weight)
         return loss
+
+    def _told_training(self, training: bool) -> dict[str, bool]:
+        """`training` for a `compute_loss` that takes it; one written by the user need not."""
+        parameters = inspect.signature(self.compute_loss).parameters
+        takes = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        return {"training": training} if takes else {}
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of training on a batch. Override it to train in another way.
@@ -514,7 +521,7 @@ def unpack_validation(data: Any) -> tuple[Any, Any, Any]:
 
 def _batch_size(x: Any) -> Any:
     """The number of samples, as a float32 scalar on the device."""
-    return ops.axis_size(tree.flatten(x)[0])
+    return ops.axis_size(next(leaf for leaf in tree.flatten(x) if leaf is not None))
 
 
 def _is_due(frequency: Any, epoch: int) -> bool:
