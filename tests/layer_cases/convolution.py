@@ -20,6 +20,14 @@ def cases() -> list[Case]:
         Case(
             "conv3d", "Conv3D", {"filters": 2, "kernel_size": 2, "strides": [1, 2, 1], "padding": "same"}, "b d h w 2"
         ),
+        Case("conv1d_lora", "Conv1D", {"filters": 4, "kernel_size": 3, "padding": "causal", "lora_rank": 2}, "b t 3"),
+        Case(
+            "conv2d_lora",
+            "Conv2D",
+            {"filters": 4, "kernel_size": 3, "groups": 2, "lora_rank": 2, "lora_alpha": 3},
+            "b h w 4",
+        ),
+        Case("conv3d_lora", "Conv3D", {"filters": 3, "kernel_size": 2, "lora_rank": 1}, "b d h w 2"),
         Case("depthwise_conv1d", "DepthwiseConv1D", {"kernel_size": 3, "depth_multiplier": 2}, "b t 3"),
         Case("separable_conv1d", "SeparableConv1D", {"filters": 4, "kernel_size": 3, "padding": "same"}, "b t 3"),
         Case("separable_conv2d", "SeparableConv2D", {"filters": 4, "kernel_size": 3, "depth_multiplier": 2}, "b h w 3"),

@@ -98,10 +98,21 @@ class Contents:
         """The variables of all metrics of this layer and those inside it."""
         return [v for metric in self.metrics for v in metric.variables]
 
+    def _stored(self) -> list[Any]:
+        """The own variables that files hold; LoRA leaves some out."""
+        return self._own_variables()
+
+    def _stored_value(self, variable: Any) -> np.ndarray:
+        """What files hold for one of these."""
+        return active.to_numpy(variable)
+
+    def _after_loading(self) -> None:
+        """Called when a file has filled the variables."""
+
     def save_own_variables(self, store: Any) -> None:
         """Put this layer's own variables into a dict of arrays, under "0", "1", …; layers inside do so themselves."""
-        for i, variable in enumerate(self._own_variables()):
-            store[str(i)] = active.to_numpy(variable)
+        for i, variable in enumerate(self._stored()):
+            store[str(i)] = self._stored_value(variable)
 
     def load_own_variables(self, store: Any) -> None:
         """Take what `save_own_variables` put there.
@@ -109,7 +120,7 @@ class Contents:
         Raises:
             ValueError: if the number of variables or a shape differs.
         """
-        variables = self._own_variables()
+        variables = self._stored()
         if len(store.keys()) != len(variables):
             hint = "" if self.built else " The layer is not built: call it on data, or build(shape), before."
             raise ValueError(
@@ -118,6 +129,7 @@ class Contents:
             )
         for i, variable in enumerate(variables):
             variable.assign(np.asarray(store[str(i)]))
+        self._after_loading()
 
     def count_params(self) -> int:
         """The number of elements of all weights."""

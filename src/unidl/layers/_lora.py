@@ -130,32 +130,19 @@ class LowRank(Layer):
         self._main.trainable = False
         self.lora_enabled = True
 
-    # -- storage ----------------------------------------------------------------------------
+    # -- files ------------------------------------------------------------------------------
 
     def _stored(self) -> list[Any]:
         """The variables that files hold: all but the factors."""
         factors = {id(v) for v in self._factors or ()}
         return [v for v in self._own_variables() if id(v) not in factors]
 
-    def save_own_variables(self, store: Any) -> None:
-        """Write the weights into the mapping `store`, keyed "0", "1", …, the product merged into the weight."""
-        for i, variable in enumerate(self._stored()):
-            store[str(i)] = active.to_numpy(self._effective() if variable is self._main else variable)
+    def _stored_value(self, variable: Any) -> Any:
+        """The weight goes into files with the product merged into it, for layers without LoRA as well."""
+        return active.to_numpy(self._effective() if variable is self._main else variable)
 
-    def load_own_variables(self, store: Any) -> None:
-        """Read what `save_own_variables` wrote, with or without LoRA; the product then starts from 0.
-
-        Raises:
-            ValueError: if the number of arrays differs.
-        """
-        variables = self._stored()
-        if len(store.keys()) != len(variables):
-            raise ValueError(
-                f"Layer {self.path!r} has {len(variables)} variables to load, the store has {len(store.keys())}. "
-                + ("Build the layer first." if not self.built else "It belongs to another layer.")
-            )
-        for i, variable in enumerate(variables):
-            variable.assign(store[str(i)])
+    def _after_loading(self) -> None:
+        """What was loaded is all of the weight: the product starts from 0 again."""
         if self._factors is not None:
             b = self._factors[1]
             b.assign(ops.zeros_like(b))

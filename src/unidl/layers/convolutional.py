@@ -9,6 +9,7 @@ from unidl.backend.attributes import require, sized
 from unidl.config import checked_data_format
 from unidl.layers._base import InputSpec, Layer
 from unidl.layers._common import activation_of, require_known, require_rank, resolve
+from unidl.layers._lora import LowRank
 
 __all__ = ["Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D"]
 
@@ -87,7 +88,7 @@ def _checked_filters(layer: Any, filters: Any, groups: Any = 1) -> None:
         )
 
 
-class _Conv(_Convolution):
+class _Conv(_Convolution, LowRank):
     def __init__(
         self,
         filters: int,
@@ -106,13 +107,14 @@ class _Conv(_Convolution):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         _checked_filters(self, filters, groups)
         self.filters = filters
         self.groups = groups
-        self.kernel: Any = None
         arguments = dict(
             kernel_initializer=kernel_initializer,
             bias_initializer=bias_initializer,
@@ -122,6 +124,15 @@ class _Conv(_Convolution):
             bias_constraint=bias_constraint,
         )
         self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, arguments)
+        self._set_lora(lora_rank, lora_alpha)
+        # Bias and convolution are one op, unless a subclass has its own convolution.
+        usual = (_Conv.convolution_op, Conv1D.convolution_op)
+        self._own_op = self.padding == "causal" or type(self).convolution_op not in usual
+
+    @property
+    def kernel(self) -> Any:
+        """The weight of the windows, with LoRA's product; None before `build`."""
+        return self._effective()
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
@@ -129,22 +140,23 @@ class _Conv(_Convolution):
             channels % self.groups == 0,
             f"{self.groups} groups do not divide the {channels} channels of an input of shape {tuple(input_shape)}.",
         )
-        self.kernel = self.add_weight(
+        self._add_main(
             (*self.kernel_size, channels // self.groups, self.filters),
             self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
+            self.kernel_regularizer,
+            self.kernel_constraint,
         )
         self._make_bias(self.filters)
 
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution with `kernel`, without bias and activation; for subclasses to change."""
+        return ops.conv(inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
+
     def call(self, inputs: Any) -> Any:
-        if self.bias is None:
-            x = ops.conv(inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
-        else:
-            x = ops.conv_bias(
-                inputs, self.kernel, self.bias, self.strides, self.padding, self.data_format, self.dilation_rate
-            )
+        kernel = self._kernel if self._factors is None else self.kernel
+        if self.bias is None or self._own_op:
+            return self._finished(self.convolution_op(inputs, kernel))
+        x = ops.conv_bias(inputs, kernel, self.bias, self.strides, self.padding, self.data_format, self.dilation_rate)
         return x if self.activation is None else self.activation(x)
 
 
@@ -165,14 +177,13 @@ class Conv1D(_Conv):
 
     paddings = ("valid", "same", "causal")
 
-    def call(self, inputs: Any) -> Any:
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution with `kernel`, without bias and activation; for subclasses to change."""
         if self.padding != "causal":
-            return super().call(inputs)
+            return super().convolution_op(inputs, kernel)
         before = ((self.kernel_size[0] - 1) * self.dilation_rate[0], 0)
         pairs = ((0, 0), before, (0, 0)) if self.data_format == "channels_last" else ((0, 0), (0, 0), before)
-        inputs = ops.pad(inputs, pairs)
-        x = ops.conv(inputs, self.kernel, self.strides, "valid", self.data_format, self.dilation_rate)
-        return self._finished(x)
+        return ops.conv(ops.pad(inputs, pairs), kernel, self.strides, "valid", self.data_format, self.dilation_rate)
 
 
 class Conv2D(_Conv):

@@ -18,23 +18,26 @@ from unidl.backend import active
 _METADATA = {"format": "unidl", "format_version": "1"}
 
 
-def weight_names(model: Any) -> dict[str, Any]:
+def weight_names(model: Any, stored: bool = False) -> dict[str, Any]:
     """Dotted structural name to variable: ``encoder.dense.kernel``.
 
     Automatic layer names count afresh inside each model, so that the names do not depend on what
     else was built in the process.
+
+    Args:
+        stored: leave out what weights files do not hold: LoRA's factors, which are merged into the weight.
     """
     names: dict[str, Any] = {}
     seen: set[int] = set()
-    _walk(model, "", names, seen)
+    _walk(model, "", names, seen, stored)
     return names
 
 
-def _walk(layer: Any, prefix: str, names: dict[str, Any], seen: set[int]) -> None:
+def _walk(layer: Any, prefix: str, names: dict[str, Any], seen: set[int], stored: bool) -> None:
     from unidl.layers._base import snake_case
 
     own: dict[str, int] = {}
-    for variable in layer._own_variables():
+    for variable in layer._stored() if stored else layer._own_variables():
         if id(variable) not in seen:
             seen.add(id(variable))
             count = own[variable.name] = own.get(variable.name, -1) + 1
@@ -52,7 +55,7 @@ def _walk(layer: Any, prefix: str, names: dict[str, Any], seen: set[int]) -> Non
                     break
         if id(child) not in seen:
             seen.add(id(child))
-            _walk(child, f"{prefix}{name}.", names, seen)
+            _walk(child, f"{prefix}{name}.", names, seen, stored)
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
@@ -65,12 +68,13 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
     path = _checked_path(filepath)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; pass overwrite=True to replace it.")
-    names = weight_names(model)
+    names = weight_names(model, stored=True)
     if not names:
         raise ValueError(f"Model {model.name!r} has no weights to save: build it (call it on data) first.")
     from safetensors.numpy import save_file
 
-    arrays = {name: np.ascontiguousarray(active.to_numpy(v)) for name, v in names.items()}
+    owners = {id(v): layer for layer in model._flatten_layers() for v in layer._stored()}
+    arrays = {name: np.ascontiguousarray(owners[id(v)]._stored_value(v)) for name, v in names.items()}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     try:
@@ -99,7 +103,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
         raise FileNotFoundError(f"There is no weights file {path}.")
     from safetensors import SafetensorError, safe_open
 
-    names = weight_names(model)
+    names = weight_names(model, stored=True)
     if not names:
         raise ValueError(f"Model {model.name!r} has no weights yet: build it (call it on data) before loading.")
     try:
@@ -125,6 +129,8 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
         )
     for name, array in arrays.items():
         names[name].assign(array)
+    for layer in model._flatten_layers():
+        layer._after_loading()
 
 
 def _listed(names: list[str]) -> str:
