@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import doctest
+import inspect
 import math
 import pickle
 import warnings
@@ -576,6 +578,40 @@ def test_functions_give_the_learning_rate_of_each_update() -> None:
     assert len(plain.variables) == 2
     plain.learning_rate = schedules.PolynomialDecay(plain.learning_rate, 4)
     assert len(plain.variables) == 1 and plain.get_config()["learning_rate"]["class_name"] == "PolynomialDecay"
+    for _ in range(2):  # rates 0.5 and 0.3750…: the schedule keeps the number that the variable held
+        plain.apply([np.float32(1.0)], [variable])
+    assert float(active.to_numpy(variable)) == pytest.approx(0.25 - 0.5 - (0.4999 * 0.75 + 0.0001), rel=1e-5)
+
+
+@pytest.mark.skipif(not active.trains, reason="the NumPy backend does not train")
+def test_schedules_of_one_s_own() -> None:
+    class Warm(schedules.LearningRateSchedule):
+        def __init__(self, units: int, steps: int = 4) -> None:
+            super().__init__()
+            self.units, self.steps = units, steps
+
+        def __call__(self, step: Any) -> Any:
+            step = ops.cast(step, "float32")
+            return self.units**-0.5 * ops.minimum(ops.rsqrt(step), step * self.steps**-1.5)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"units": self.units, "steps": self.steps}
+
+    x = np.random.default_rng(0).normal(size=(24, 2)).astype("float32")
+    y = x[:, :1] * 2 - 1
+    ends = []
+    for by_fit in (True, False):
+        model, optimizer = small_model(), optimizers.Adam(Warm(16), beta_2=0.98)
+        if by_fit:
+            model.compile(optimizer, "mse")
+            model.fit(x, y, batch_size=4, epochs=1, shuffle=False, verbose=0)
+        else:
+            by_hand(model, optimizer, x, y)
+        assert float(active.to_numpy(optimizer.learning_rate)) == pytest.approx(0.25 * 6**-0.5, rel=1e-5)
+        ends.append(model.get_weights())
+    close(ends[0], ends[1])
+    again = optimizers.deserialize(optimizers.serialize(optimizer), {"Warm": Warm})
+    assert again.get_config() == optimizer.get_config()
 
 
 @pytest.mark.once
@@ -670,3 +706,12 @@ def test_maps_take_optimizers_only() -> None:
         optimizers.OptimizerMap(optimizers.SGD(), {"a": optimizers.SGD()})["a"] = optimizers.SGD()
     with pytest.warns(UserWarning, match="decay"):
         optimizers.SGD(decay=0.1)
+
+
+@pytest.mark.parametrize("name", [n for n in optimizers.__all__ if inspect.isclass(getattr(optimizers, n))])
+def test_examples_in_docstrings(name: str) -> None:
+    tests = doctest.DocTestFinder(recurse=False).find(getattr(optimizers, name), name, module=False, globs={})
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in tests:
+        runner.run(test)
+    assert runner.summarize(verbose=False).failed == 0

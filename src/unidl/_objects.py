@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from unidl.saving.objects import plain
-from unidl.saving.registration import get_registered_object
+from unidl.saving.registration import CustomObjectScope, get_registered_object
 
 
 class Configurable:
@@ -128,7 +128,8 @@ class Registry:
         from_config: Callable[..., Any] | None = getattr(member, "from_config", None)
         if from_config is None:
             return member
-        return from_config(dict(arguments or {}))
+        with CustomObjectScope(custom_objects):  # for what is inside
+            return from_config(dict(arguments or {}))
 
 
 __all__ = ["Configurable", "Registry", "parameter_names", "snake_case"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from unidl import ops
 from unidl._objects import Configurable, Registry
+from unidl.backend import active
 
 
 class LearningRateSchedule(Configurable):
@@ -22,7 +23,13 @@ class LearningRateSchedule(Configurable):
         return f"<{type(self).__name__} {self.get_config()}>"
 
 
+def _number(value: Any) -> Any:
+    """A tensor or variable as the number that it is now; other values as they are."""
+    return active.to_numpy(value).item() if active.is_tensor(value) else value
+
+
 def _positive(value: Any, what: str) -> Any:
+    value = _number(value)
     if not value > 0:
         raise ValueError(f"A schedule's `{what}` must be above 0, not {value}.")
     return value
@@ -43,8 +50,9 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _positive(decay_steps, "decay_steps")
-        self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
+        self.initial_learning_rate = _number(initial_learning_rate)
+        self.decay_steps = _positive(decay_steps, "decay_steps")
+        self.decay_rate, self.staircase, self.name = _number(decay_rate), staircase, name
 
     def __call__(self, step: Any) -> Any:
         p = ops.divide(_float(step), float(self.decay_steps))
@@ -63,8 +71,9 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _positive(decay_steps, "decay_steps")
-        self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
+        self.initial_learning_rate = _number(initial_learning_rate)
+        self.decay_steps = _positive(decay_steps, "decay_steps")
+        self.decay_rate, self.staircase, self.name = _number(decay_rate), staircase, name
 
     def __call__(self, step: Any) -> Any:
         p = ops.divide(_float(step), float(self.decay_steps))
@@ -82,7 +91,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             )
         if list(boundaries) != sorted(boundaries):
             raise ValueError(f"PiecewiseConstantDecay: `boundaries` must ascend, not {boundaries}.")
-        self.boundaries, self.values, self.name = list(boundaries), list(values), name
+        self.boundaries, self.name = [_number(b) for b in boundaries], name
+        self.values = [_number(v) for v in values]
 
     def __call__(self, step: Any) -> Any:
         step = _float(step)
@@ -107,8 +117,10 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _positive(decay_steps, "decay_steps")
-        self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
+        self.initial_learning_rate = _number(initial_learning_rate)
+        self.decay_steps = _positive(decay_steps, "decay_steps")
+        self.end_learning_rate, self.power = _number(end_learning_rate), _number(power)
+        self.cycle, self.name = cycle, name
 
     def __call__(self, step: Any) -> Any:
         p = ops.divide(_float(step), float(self.decay_steps))
@@ -140,8 +152,10 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _positive(decay_steps, "decay_steps")
-        self.alpha, self.name, self.warmup_target, self.warmup_steps = alpha, name, warmup_target, warmup_steps
+        self.initial_learning_rate = _number(initial_learning_rate)
+        self.decay_steps = _positive(decay_steps, "decay_steps")
+        self.alpha, self.name = _number(alpha), name
+        self.warmup_target, self.warmup_steps = _number(warmup_target), _number(warmup_steps)
 
     def __call__(self, step: Any) -> Any:
         step, first, alpha = _float(step), float(self.initial_learning_rate), float(self.alpha)
@@ -174,9 +188,9 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: float = 0.0,
         name: str = "SGDRDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
+        self.initial_learning_rate = _number(initial_learning_rate)
         self.first_decay_steps = _positive(first_decay_steps, "first_decay_steps")
-        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+        self.t_mul, self.m_mul, self.alpha, self.name = _number(t_mul), _number(m_mul), _number(alpha), name
 
     def __call__(self, step: Any) -> Any:
         p, t, alpha = ops.divide(_float(step), float(self.first_decay_steps)), float(self.t_mul), float(self.alpha)
