@@ -7,6 +7,7 @@ from unidl.training.trainer import unpack_x_y_sample_weight
 from unidl.utils._audio_files import audio_dataset_from_directory
 from unidl.utils._config import Config
 from unidl.utils._dataset import Dataset
+from unidl.utils._get_file import get_file
 from unidl.utils._image_files import image_dataset_from_directory
 from unidl.utils._numbers import normalize, set_random_seed, to_categorical
 from unidl.utils._progbar import Progbar
@@ -26,6 +27,7 @@ __all__ = [
     "Sequence",
     "audio_dataset_from_directory",
     "clear_session",
+    "get_file",
     "get_source_inputs",
     "image_dataset_from_directory",
     "is_keras_tensor",
