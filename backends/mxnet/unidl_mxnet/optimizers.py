@@ -94,7 +94,7 @@ def sgd(optimizer: Any, variables: list[Any]) -> Apply:
 
 
 def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
-    if optimizer.amsgrad:
+    if optimizer.amsgrad or any(v.dtype != np.float32 for v in variables):  # other dtypes have no such kernel
         return None
     rate, count = HostNumber(optimizer.learning_rate), HostNumber(optimizer.iterations)
     beta_1, beta_2 = float(optimizer.beta_1), float(optimizer.beta_2)

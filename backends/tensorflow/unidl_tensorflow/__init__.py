@@ -168,7 +168,8 @@ class TensorFlowBackend(Backend):
         self, name: str, optimizer: Any, variables: Sequence[Tensor]
     ) -> Callable[[list[Tensor]], None] | None:
         make = optimizers.KERNELS.get(name)
-        if make is None or any(v.dtype not in FLOATS for v in variables):
+        # The kernels take their numbers in the variables' dtype: 0.999 would be 1 in bfloat16.
+        if make is None or any(v.dtype not in (tf.float32, tf.float64) for v in variables):
             return None
         return make(optimizer, list(variables))
 
