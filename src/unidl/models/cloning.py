@@ -22,7 +22,7 @@ def clone_model(
     recursive: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """A model of the same structure with new layers, so with new weights. It is not compiled.
+    """A model of the same structure with new layers, so with new weights; compiled in the same way, if it was.
 
     Args:
         model: functional, `Sequential`, or a subclass whose `get_config` says all.
@@ -46,6 +46,14 @@ def clone_model(
     if not isinstance(model, Model):
         raise ValueError(f"clone_model() copies models, not {model!r}.")
 
+    copy = _cloned(model, input_tensors, clone_function, call_function, recursive)
+    if model.compiled:
+        with SafeModeScope(False):
+            copy.compile_from_config(model.get_compile_config())
+    return copy
+
+
+def _cloned(model: Any, input_tensors: Any, clone_function: Any, call_function: Any, recursive: bool) -> Any:
     def clone(layer: Any) -> Any:
         if recursive and isinstance(layer, Model) and (layer._net is not None or isinstance(layer, Sequential)):
             return clone_model(layer, None, clone_function, call_function, True)

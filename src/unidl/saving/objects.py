@@ -84,7 +84,7 @@ def serialize_keras_object(obj: Any) -> Any:
         written = {k: written[k] for k in ("module", "class_name", "config", "registered_name")}
         for part in ("build_config", "compile_config"):
             method = getattr(obj, f"get_{part}", None)
-            if method is not None and (inner := method()) is not None:
+            if method is not None and (inner := method()):
                 written[part] = serialize_keras_object(inner)
         return written
     if isinstance(obj, _PLAIN):  # subclasses, such as enums of strings

@@ -49,13 +49,13 @@ class StepCache:
         model = self.model
         if not active.trains:
             raise active.no_training_error("training")
-        if self._overridden("train_step") or model.run_eagerly:
+        if self._overridden("train_step", "compute_metrics") or model.run_eagerly:
             return self._custom("train_step", model.train_step)
         return self._recorded("train", self._make_train)
 
     def test_function(self) -> Callable[[Any], Any]:
         model = self.model
-        if self._overridden("test_step") or model.run_eagerly:
+        if self._overridden("test_step", "compute_metrics") or model.run_eagerly:
             return self._custom("test_step", model.test_step)
         return self._recorded("test", self._make_test)
 
@@ -85,7 +85,7 @@ class StepCache:
         flat = [t for t in tree.flatten(batch) if t is not None]
         if not self.model.built:
             self._build(batch)
-        if not self._overridden("train_step"):
+        if not self._overridden("train_step", "compute_metrics"):
             with contextlib.suppress(OpError, UntraceableError):
                 self._trace("train", batch, [TensorSpec(tuple(active.shape(t)), active.dtype(t)) for t in flat])
 

@@ -1,4 +1,4 @@
-"""`compile`, `fit`, `evaluate`, `predict`: one loop for every backend.
+"""`fit`, `evaluate`, `predict`: one loop for every backend.
 
 A step is recorded once for each signature of the data (`unidl.training.steps`) and then replayed.
 What happens per batch is: fetch the batch, call the step, tell callbacks that asked.
@@ -6,7 +6,6 @@ What happens per batch is: fetch the batch, call the step, tell callbacks that a
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,8 +14,10 @@ import numpy as np
 
 from unidl import ops, tree
 from unidl.backend import active
-from unidl.training.compiled import CompiledLoss, CompiledMetrics
-from unidl.training.steps import StepCache
+from unidl.training.learner import Learner, unpack_x_y_sample_weight
+
+#: Which loop a kind of step belongs to, as in `stop_training`.
+_LOOPS = {"train": "training", "test": "evaluating", "predict": "predicting"}
 
 
 class Resume(NamedTuple):
@@ -35,187 +36,16 @@ class Resume(NamedTuple):
     shuffle_index: int
 
 
-class Trainer:
+class Trainer(Learner):
     """The training half of `Model`.
 
     Attributes:
-        optimizer: what `compile` was given, None before.
-        stop_training: set by callbacks to end `fit` after the epoch.
         history: the `History` of the latest `fit`.
     """
 
-    def _init_trainer(self) -> None:
-        self.optimizer: Any = None
-        self.loss: Any = None
-        self.stop_training = False
-        self.history: Any = None
-        self.compiled = False
-        self.run_eagerly = False
-        self.jit_compile = False
-        self._compiled_loss: CompiledLoss | None = None
-        self._compiled_metrics: CompiledMetrics | None = None
-        self._loss_mean: Any = None
-        self._resume: Resume | None = None
-        self._shuffle_index = 0
-        self._steps = StepCache(self)
-
-    # -- compile ----------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Say how to train.
-
-        Args:
-            optimizer: an optimizer or its name.
-            loss: a loss, its name or a function ``(y_true, y_pred)``; for several outputs a list, or a
-                dict by output name.
-            loss_weights: number, list or dict, by which the outputs' losses are multiplied.
-            metrics, weighted_metrics: likewise; only the second see sample weights.
-            run_eagerly: call the layers one by one at every step instead of replaying (for debugging).
-            steps_per_execution: accepted for compatibility; a step has no fixed cost to spread.
-            jit_compile: True compiles the recorded step with the engine's compiler (`torch.compile`,
-                XLA); "auto" and False do not.
-            auto_scale_loss: put a `LossScaleOptimizer` around the optimizer of a model that computes in float16.
-        """
-        from unidl import metrics as known
-        from unidl import optimizers
-
-        self.optimizer = optimizers.get(optimizer)
-        in_float16 = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
-        if auto_scale_loss and in_float16 and isinstance(self.optimizer, optimizers.Optimizer):
-            if not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
-                self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
-        self.loss = loss
-        self.run_eagerly = bool(run_eagerly)
-        self.jit_compile = jit_compile is True
-        names = self.output_names  # type: ignore[attr-defined]
-        self._compiled_loss = CompiledLoss(loss, loss_weights, names)
-        self._compiled_metrics = CompiledMetrics(metrics, weighted_metrics, names)
-        self._loss_mean = known.Mean(name="loss")
-        self._steps.clear()
-        self.compiled = True
-
-    def _require_compiled(self, what: str) -> None:
-        if not self.compiled:
-            raise RuntimeError(
-                f"{what} needs to know the loss and the optimizer: call "
-                f"model.compile(optimizer, loss, metrics=…) on {self.name!r} first."  # type: ignore[attr-defined]
-            )
-
-    @property
-    def metrics(self) -> list[Any]:
-        """Loss, compiled metrics, and metrics that are attributes of the model or its layers."""
-        own: list[Any] = [] if self._loss_mean is None else [self._loss_mean]
-        if self._compiled_loss is not None:
-            own += self._compiled_loss.trackers
-        if self._compiled_metrics is not None:
-            own += self._compiled_metrics.metrics
-        known = {id(m) for m in own}
-        return own + [m for m in super().metrics if id(m) not in known]  # type: ignore[misc]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        return [m.name for m in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Set all metrics to their starting values."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """The metrics' present values, fetched from the device: floats, and arrays of metrics that have several."""
-        results: dict[str, Any] = {}
-        for metric in self.metrics:
-            value = metric.result()
-            for name, item in value.items() if isinstance(value, dict) else ((metric.name, value),):
-                found = active.to_numpy(ops.convert_to_tensor(item))
-                results[name] = float(found) if found.ndim == 0 else found
-        return results
-
-    # -- what a step computes: override to train differently ----------------------------------
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The scalar that training minimizes: compiled loss, `add_loss`, and regularizers."""
-        from unidl._state import state
-
-        total = None
-        if self._compiled_loss is not None and self._compiled_loss.given is not None:
-            total = self._compiled_loss(y, y_pred, sample_weight)
-        if state.trace is not None:
-            added = state.trace.losses
-        else:
-            added = [v for layer in self._flatten_layers() for v in layer._losses]  # type: ignore[attr-defined]
-        for item in [*added, *self._regularization()]:  # type: ignore[attr-defined]
-            item = ops.sum(item) if len(ops.shape(item)) else item
-            total = item if total is None else ops.add(total, item)
-        if total is None:
-            raise ValueError(
-                f"Model {self.name!r} has nothing to minimize: give compile() a `loss`, or call add_loss in a layer."  # type: ignore[attr-defined]
-            )
-        return total
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Update the compiled metrics with one batch."""
-        if y is not None and self._compiled_metrics is not None and self._compiled_loss is not None:
-            self._compiled_metrics.update(y, y_pred, sample_weight, self._compiled_loss)
-
-    def _forward_train(self, x: Any, y: Any, sample_weight: Any, training: bool = True) -> Any:
-        """Loss of one batch, metrics updated: what the recorded step consists of."""
-        y_pred = self(x, training=training)  # type: ignore[operator]
-        self._steps.output_shape = getattr(y_pred, "shape", None)
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._told_training(training))
-        self._loss_mean.update_state(loss, sample_weight=_batch_size(x))
-        self.compute_metrics(x, y, y_pred, sample_weight)
-        return loss
-
-    def _told_training(self, training: bool) -> dict[str, bool]:
-        """`training` for a `compute_loss` that takes it; one written by the user need not."""
-        parameters = inspect.signature(self.compute_loss).parameters
-        takes = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        return {"training": training} if takes else {}
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One step of training on a batch. Override it to train in another way.
-
-        Write it with `unidl.value_and_grad` and it runs on every backend.
-
-        Args:
-            data: (x, y, sample_weight); entries may be None.
-
-        Returns:
-            Names and values to show: metrics' results.
-        """
-        from unidl.gradients import value_and_grad
-
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
-        variables = self.trainable_variables  # type: ignore[attr-defined]
-        scale = self.optimizer.scale_loss
-        _, gradients = value_and_grad(lambda: scale(self._forward_train(x, y, sample_weight)), variables)()
-        self.optimizer.apply(gradients, variables)
-        return {m.name: m.result() for m in self.metrics}
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Loss and metrics of one batch. Override it to evaluate in another way."""
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
-        self._forward_train(x, y, sample_weight, training=False)
-        return {m.name: m.result() for m in self.metrics}
-
-    def predict_step(self, data: Any) -> Any:
-        """The outputs for one batch. Override it to predict in another way."""
-        x, _, _ = unpack_x_y_sample_weight(data)
-        return self(x, training=False)  # type: ignore[operator]
+    history: Any = None
+    _resume: Resume | None = None
+    _shuffle_index: int = 0
 
     # -- loops ------------------------------------------------------------------------------
 
@@ -292,7 +122,7 @@ class Trainer:
         self._shuffle_index = adapter.shuffle_index
         self.stop_training = False
         self._steps.labels = y
-        step = self._steps.train_function()
+        step = self.make_train_function()
         self._resume = None
         logs: dict[str, float] = {}
         try:
@@ -325,6 +155,7 @@ class Trainer:
         wants_end = getattr(hooks, f"wants_{kind}_batch_end")
         progress = hooks.progress(kind)
         count = 0
+        group, stop = self.steps_per_execution, f"stop_{_LOOPS[kind]}"
         result: Any = None
 
         def logs() -> dict[str, float]:
@@ -338,22 +169,24 @@ class Trainer:
                 self._steps.prepare(batch)
                 done.restore()
                 done = None
-            if wants_begin:
+            if wants_begin and (count - 1) % group == 0:
                 begin(count - 1)
             result = step(batch)
-            if wants_end:
+            if wants_end and count % group == 0:
                 end(count - 1, self._logs(result))
             if progress is not None:
                 progress(count, logs)
             # What ended a fit must not end the validation after it, nor a later evaluation.
-            if count == limit or (self.stop_training and kind == "train"):
+            if count == limit or getattr(self, stop):
                 break
+        if wants_end and count % group:  # the last group is smaller
+            end(count - 1, self._logs(result))
         if done is not None and count:  # every batch of the epoch had been seen
             self._steps.prepare(batch)
             done.restore()
         if count == 0:
             raise ValueError("The data yielded no batch: it is empty, or a generator that has been used up.")
-        if limit is not None and count < limit and not (self.stop_training and kind == "train"):
+        if limit is not None and count < limit and not getattr(self, stop):
             warnings.warn(
                 f"The data ended after {count} of {limit} batches; "
                 "a generator must yield steps_per_epoch * epochs batches.",
@@ -369,9 +202,10 @@ class Trainer:
 
     def _validated(self, adapter: Any, hooks: Any, steps: int | None) -> dict[str, float]:
         self.reset_metrics()
+        self.stop_evaluating = False
         hooks.on_test_begin()
         with active.no_grad():
-            logs = self._run_epoch(adapter, self._steps.test_function(), hooks, "test", 0, steps)
+            logs = self._run_epoch(adapter, self.make_test_function(), hooks, "test", 0, steps)
         hooks.on_test_end(logs)
         return {f"val_{k}": v for k, v in logs.items()}
 
@@ -403,9 +237,10 @@ class Trainer:
             steps=steps or adapter.num_batches,
         )  # fmt: skip
         self.reset_metrics()
+        self.stop_evaluating = False
         hooks.on_test_begin()
         with active.no_grad(), hooks:
-            logs = self._run_epoch(adapter, self._steps.test_function(), hooks, "test", 0, steps)
+            logs = self._run_epoch(adapter, self.make_test_function(), hooks, "test", 0, steps)
         hooks.on_test_end(logs)
         if return_dict:
             return logs
@@ -429,23 +264,27 @@ class Trainer:
             callbacks, model=self, add_history=False, add_progbar=verbose != 0, verbose=verbose, epochs=1,
             steps=steps or adapter.num_batches,
         )  # fmt: skip
-        step = self._steps.predict_function()
+        step = self.make_predict_function()
+        self.stop_predicting = False
+        group = self.steps_per_execution
         progress = hooks.progress("predict")
         parts: list[list[np.ndarray]] = []
         outputs: Any = None
         hooks.on_predict_begin()
         with active.no_grad(), hooks:
             for count, batch in enumerate(adapter.batches(), 1):
-                if hooks.wants_predict_batch_begin:
+                if hooks.wants_predict_batch_begin and (count - 1) % group == 0:
                     hooks.on_predict_batch_begin(count - 1)
                 outputs = step(batch)
                 parts.append([active.to_numpy(t) for t in tree.flatten(outputs)])
-                if hooks.wants_predict_batch_end:
+                if hooks.wants_predict_batch_end and count % group == 0:
                     hooks.on_predict_batch_end(count - 1, {"outputs": outputs})
                 if progress is not None:
                     progress(count, dict)
-                if count == steps:
+                if count == steps or self.stop_predicting:
                     break
+            if hooks.wants_predict_batch_end and parts and len(parts) % group:
+                hooks.on_predict_batch_end(len(parts) - 1, {"outputs": outputs})
         hooks.on_predict_end()
         if not parts:
             raise ValueError("The data yielded no batch: it is empty, or a generator that has been used up.")
@@ -457,28 +296,30 @@ class Trainer:
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """One step on one batch; the metrics since the last reset."""
+        """One step on one batch; its loss and metrics, in the order of `metrics_names`."""
         self._require_compiled("train_on_batch()")
+        self.reset_metrics()
         batch = self._one_batch(x, y, sample_weight, class_weight)
-        return self._scores(self._steps.train_function()(batch), return_dict)
+        return self._scores(self.make_train_function()(batch), return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Loss and metrics of one batch; the metrics since the last reset."""
+        """Loss and metrics of one batch, in the order of `metrics_names`."""
         self._require_compiled("test_on_batch()")
+        self.reset_metrics()
         batch = self._one_batch(x, y, sample_weight, None)
         with active.no_grad():
-            return self._scores(self._steps.test_function()(batch), return_dict)
+            return self._scores(self.make_test_function()(batch), return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
         batch = self._one_batch(x, None, None, None)
         with active.no_grad():
-            return tree.map_structure(active.to_numpy, self._steps.predict_function()(batch))
+            return tree.map_structure(active.to_numpy, self.make_predict_function()(batch))
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Any:
         from unidl.training.data import adapt
 
-        size = len(tree.flatten(x)[0])
+        size = len(next(leaf for leaf in tree.flatten(x) if leaf is not None))
         return next(iter(adapt(x, y, sample_weight, batch_size=max(size, 1), class_weight=class_weight).batches()))
 
     def _scores(self, result: Any, return_dict: bool) -> Any:
@@ -503,25 +344,9 @@ class Trainer:
         return first_nonfinite(graph, flat)
 
 
-def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """A batch as (x, y, sample_weight), None for what is missing."""
-    if isinstance(data, list):
-        data = tuple(data)
-    if not isinstance(data, tuple):
-        return data, None, None
-    if not 1 <= len(data) <= 3:
-        raise ValueError(f"A batch is x, (x,), (x, y) or (x, y, sample_weight), not a tuple of {len(data)}.")
-    return (*data, *(None,) * (3 - len(data)))  # type: ignore[return-value]
-
-
 def unpack_validation(data: Any) -> tuple[Any, Any, Any]:
     """`validation_data` as arguments for a data adapter."""
     return unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
-
-
-def _batch_size(x: Any) -> Any:
-    """The number of samples, as a float32 scalar on the device."""
-    return ops.axis_size(next(leaf for leaf in tree.flatten(x) if leaf is not None))
 
 
 def _is_due(frequency: Any, epoch: int) -> bool:
