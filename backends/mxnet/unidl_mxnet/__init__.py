@@ -83,6 +83,17 @@ class MXNetBackend(Backend):
     def increment(self, variable: Any) -> None:
         tensors.increment(variable)
 
+    # -- the engine's own modules -----------------------------------------------------------
+
+    native_modules = ((mx.gluon.Block, "gluon"),)
+
+    def native_module(self, kind: str, **what: Any) -> Any:
+        if kind != "gluon":
+            return super().native_module(kind, **what)
+        from unidl_mxnet.modules import GluonBlock
+
+        return GluonBlock(what["block"])
+
     # -- gradients --------------------------------------------------------------------------
 
     def differentiate(

@@ -123,6 +123,15 @@ class TensorFlowBackend(Backend):
     def increment(self, variable: Tensor) -> None:
         tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=tf.ones(variable.shape, variable.dtype))
 
+    # -- the engine's own modules -----------------------------------------------------------
+
+    def native_module(self, kind: str, **what: Any) -> Any:
+        if kind != "saved_model":
+            return super().native_module(kind, **what)
+        from unidl_tensorflow.modules import SavedModel
+
+        return SavedModel(**what)
+
     # -- gradients --------------------------------------------------------------------------
 
     def differentiate(

@@ -62,6 +62,14 @@ def _variable(data: Tensor, trainable: bool) -> Variable:
     return variable
 
 
+def _adopted(tensor: Tensor, name: str, trainable: bool) -> Variable:
+    """A parameter or buffer of a module as a variable: the same object, which the module keeps."""
+    if not isinstance(tensor, Variable):
+        tensor.__class__ = Variable
+        tensor._trainable, tensor._name = trainable, name  # type: ignore[attr-defined]
+    return tensor  # type: ignore[return-value]
+
+
 class Module(torch.nn.Module):
     """What layers derive from: a module that starts in evaluation mode, as Keras's layers do."""
 
@@ -179,6 +187,17 @@ class TorchBackend(Backend):
     def increment(self, variable: Any) -> None:
         with torch.no_grad():
             variable.add_(1)
+
+    # -- the engine's own modules -----------------------------------------------------------
+
+    native_modules = ((torch.nn.Module, "torch"),)
+
+    def native_module(self, kind: str, **what: Any) -> Any:
+        if kind != "torch":
+            return super().native_module(kind, **what)
+        from unidl_torch.modules import TorchModule
+
+        return TorchModule(what["module"], _adopted)
 
     # -- gradients --------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 if TYPE_CHECKING:
+    from unidl.backend.native import NativeModule
     from unidl.graph.graph import Graph
 
 Tensor = Any
@@ -57,6 +58,8 @@ class Backend(ABC):
         detours: dtypes in which the engine lacks some kernels, each with the dtypes that stand in for it there (first
             choice first). They must hold every value of it.
         trains: False if there are no gradients (the NumPy backend).
+        native_modules: classes of the engine's modules, with the kind that `native_module` knows them by: such a module
+            becomes a layer when it is assigned to an attribute of one.
     """
 
     name: ClassVar[str]
@@ -71,6 +74,7 @@ class Backend(ABC):
     static_shapes: bool = False
     detours: dict[str, tuple[str, ...]] = {}
     trains: bool = True
+    native_modules: tuple[tuple[type, str], ...] = ()
 
     # -- about the engine -------------------------------------------------------------------
 
@@ -180,6 +184,20 @@ class Backend(ABC):
         if not self.trains:
             raise self.no_training_error("gradients")
         return jvp(self, fn, primals, tangents)
+
+    # -- the engine's own modules -----------------------------------------------------------
+
+    def native_module(self, kind: str, **what: Any) -> NativeModule:
+        """An adapter for a module of the engine, which a layer then holds.
+
+        Args:
+            kind: "torch" (argument `module`), "gluon" (`block`), "saved_model" (`path`, `endpoint`,
+                `training_endpoint`) or "jax"; a backend knows its own.
+        """
+        owners = {"torch": "torch", "gluon": "mxnet", "saved_model": "tensorflow"}
+        owner = owners.get(kind)
+        remedy = f"Set UNIDL_BACKEND={owner} before unidl is imported." if owner else f"unidl has no {kind} backend."
+        raise NotImplementedError(f"The {self.name} backend cannot run a module of the kind {kind!r}. {remedy}")
 
     # -- running graphs ---------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from unidl.layers.dense import *
 from unidl.layers.depthwise import *
 from unidl.layers.einsum_dense import *
 from unidl.layers.embedding import *
+from unidl.layers.foreign import *
 from unidl.layers.grouped_query_attention import *
 from unidl.layers.merging import *
 from unidl.layers.multi_head_attention import *

@@ -23,6 +23,7 @@ __all__ = ["Layer"]
 
 _TYPES = active.tensor_types
 _FLOATS = frozenset(native for name, native in active.dtypes.items() if name in dtypes.FLOATS)
+_NATIVE = tuple(cls for cls, _ in active.native_modules)
 _counts: dict[str, int] = {}
 
 #: Raised by one whenever something that a recorded graph depends on changes (a layer is frozen).
@@ -58,6 +59,8 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
 
     #: Whether `compute_mask` makes a mask where the inputs have none; None: it does if the class defines it.
     makes_mask: bool | None = None
+    #: Whether a module of the engine that is assigned to an attribute becomes a layer.
+    _wraps_native = bool(active.native_modules)
     #: Whether the layer never has variables: it is built as soon as it is made, unless a subclass defines `build`.
     _stateless = False
 
@@ -113,6 +116,10 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
 
     def __setattr__(self, name: str, value: Any) -> None:
         tracked = self._tracked
+        if self._wraps_native and isinstance(value, _NATIVE) and not isinstance(value, Layer):
+            from unidl.layers.foreign import as_layer
+
+            value = as_layer(value)
         if isinstance(value, (Layer, active.Variable, list, tuple, dict)) or hasattr(value, "update_state"):
             tracked[name] = value
         elif name in tracked:
