@@ -15,6 +15,7 @@ from unidl.backend import active
 from unidl.graph.inspect import run_nodes
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 from unidl.graph.trace import trace
+from unidl.layers import foreign
 from unidl.layers._calling import call_spec
 
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -159,7 +160,7 @@ def test_a_configuration_makes_an_equal_layer(case: Case) -> None:
 
 
 def test_every_layer_class_is_in_the_table() -> None:
-    abstract = {"Layer", "InputLayer", "Wrapper", "Lambda"}
+    abstract = {"Layer", "InputLayer", "Wrapper", "Lambda", *foreign.__all__}
     classes = {
         value.__name__
         for name in layers.__all__
