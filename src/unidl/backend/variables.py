@@ -85,6 +85,11 @@ class VariableMixin:
             raise UntraceableError(f"The value of variable {self.path!r} was asked for during a trace.")
         return np.array(active.to_numpy(self))
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """For NumPy: the value, as `numpy` gives it."""
+        value = self.numpy()
+        return value if dtype is None else value.astype(dtype, copy=False)
+
 
 class _VariableMeta(type):
     def __instancecheck__(cls, value: object) -> bool:
