@@ -110,6 +110,8 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         self.built = self._stateless and type(self).build is Layer.build
         self.supports_masking = False
         self.input_spec: InputSpec | None = None
+        if not isinstance(trainable, (bool, int)):
+            raise ValueError(f"Layer {self._name!r}: `trainable` has to be a boolean, not {trainable!r}.")
         self._trainable = bool(trainable)
 
     # -- attributes -------------------------------------------------------------------------
@@ -192,6 +194,11 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         name_of = dtypes.dtype_name(dtype) if dtype is not None else self.variable_dtype
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(name_of) else "zeros"
+        if isinstance(shape, str):
+            raise ValueError(
+                f"Layer {self.path!r}: the first argument of add_weight is the shape, not {shape!r}. Pass the "
+                "name as a keyword argument: add_weight(shape, name=…)."
+            )
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if any(d is None for d in shape):
             raise ValueError(
@@ -277,7 +284,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(
-            f"Layer {type(self).__name__} has no `call(inputs)`: a layer's computation goes there."
+            f"Layer {type(self).__name__} does not have a `call` method implemented: a layer's computation goes there."
         )
 
     def _default_training(self) -> bool:
@@ -487,7 +494,12 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         """A new layer from what `get_config` gave; configurations of objects among the arguments are read."""
         from unidl.saving.objects import revived
 
-        return cls(**revived(config))
+        config = revived(config)
+        policy = config.get("dtype")
+        if isinstance(policy, dtype_policies.DTypePolicy) and policy.quantization_mode is None:
+            if not isinstance(policy, dtype_policies.DTypePolicyMap):
+                config["dtype"] = policy.name  # constructors of users' layers know names
+        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

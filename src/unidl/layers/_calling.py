@@ -12,7 +12,7 @@ from unidl import tree
 from unidl._state import state
 from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
-from unidl.graph.symbolic import LayerNode, SymbolicTensor, TensorSpec, substitute
+from unidl.graph.symbolic import LayerNode, SymbolicTensor, TensorSpec, like, substitute
 from unidl.graph.trace import Trace, recording
 from unidl.ops._opaque import opaque
 
@@ -35,6 +35,7 @@ class CallSpec:
         self.names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
         self.variadic = any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
         self.training = "training" in self.names
+        self.needs_training = self.training and self.signature.parameters["training"].default is inspect.Parameter.empty
         self.masks = [n for n in self.names if n == "mask" or (n.endswith("_mask") and n[:-5] in self.names)]
         from unidl.layers._base import Layer
 
@@ -44,6 +45,8 @@ class CallSpec:
         """Arguments by name. `training` and `mask` may be given even if `call` does not take them."""
         extra = {k: kwargs[k] for k in ("training", "mask") if k in kwargs and k not in self.names}
         kwargs = {k: v for k, v in kwargs.items() if k not in extra}
+        if self.needs_training and "training" not in kwargs and len(args) <= self.names.index("training"):
+            kwargs["training"] = None  # filled in later
         try:
             bound = dict(self.signature.bind(layer, *args, **kwargs).arguments)
         except TypeError as error:
@@ -172,8 +175,13 @@ def record_layer(
     inner = {name: substitute(value, placeholder) for name, value in bound.items()}
     if not (layer.built and layer._ready):
         layer._build(**shapes_of(layer, inner))
-    with recording(Trace()):
-        outputs = run_in_trace(layer, spec, inner)
+    try:
+        with recording(Trace()):
+            outputs = run_in_trace(layer, spec, inner)
+    except Exception:
+        outputs = _declared(layer, inner, keep)
+        if outputs is None:
+            raise
 
     def output(tensor: Any) -> Any:
         if type(tensor) is not SymbolicTensor:
@@ -188,6 +196,30 @@ def record_layer(
         node = LayerNode(layer, args, kwargs, result)
         layer._nodes.append(node)
     return result
+
+
+def _declared(layer: Any, bound: dict[str, Any], ask: bool) -> Any:
+    """The outputs that a layer whose call nobody can record says it has; None if it does not say.
+
+    With `ask` its `compute_output_spec` is called, which may itself be asking here.
+    """
+    from unidl.layers._base import Layer
+
+    cls = type(layer)
+    if ask and cls.compute_output_spec is not Layer.compute_output_spec:
+        return layer.compute_output_spec(**bound)
+    if cls.compute_output_shape is Layer.compute_output_shape or cls.__module__.startswith("unidl."):
+        return None
+    names = [p for p in inspect.signature(cls.compute_output_shape).parameters if p != "self"]
+    shapes = {n: _shape(v) for n, v in zip(names, bound.values())}
+    shape = layer.compute_output_shape(**shapes)
+
+    def tensor(shape: Any) -> Any:
+        if all(d is None or isinstance(d, int) for d in shape):
+            return SymbolicTensor(tuple(shape), layer.compute_dtype)
+        return like(shape, [tensor(s) for s in shape])
+
+    return {k: tensor(v) for k, v in shape.items()} if isinstance(shape, dict) else tensor(shape)
 
 
 def run_in_trace(layer: Any, spec: CallSpec, bound: dict[str, Any]) -> Any:

@@ -46,6 +46,7 @@ class InputLayer(Layer):
         if "input_shape" in kwargs:
             warnings.warn("InputLayer: `input_shape` is an old name, write `shape`.", UserWarning, stacklevel=2)
             shape = kwargs.pop("input_shape")
+        batch_shape = kwargs.pop("batch_input_shape", batch_shape)  # how Keras 2 wrote it
         super().__init__(name=name, **kwargs)
         for what, value in (("shape", shape), ("batch_size", batch_size)):
             if value is not None and batch_shape is not None:

@@ -97,8 +97,9 @@ class Policies:
             NotImplementedError: always: unidl does not quantize layers.
         """
         raise NotImplementedError(
-            f"Layer {self.path!r} of class {type(self).__name__} cannot be quantized (mode {mode!r}): unidl "
-            "trains and runs layers in float16, bfloat16, float32 and float64. Use dtype='mixed_bfloat16' for speed."
+            f"Layer {self.path!r} of class {type(self).__name__} does not have a `quantize` method implemented (mode "
+            f"{mode!r}): unidl trains and runs layers in float16, bfloat16, float32 and float64. "
+            "Use dtype='mixed_bfloat16' for speed."
         )
 
     def quantized_build(self, input_shape: Any, mode: Any) -> None:

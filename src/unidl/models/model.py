@@ -291,8 +291,7 @@ class Model(Trainer, Layer):
 
     def _takes_net(self) -> bool:
         """Whether this class is constructed as ``Model(inputs, outputs)``."""
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        return type(self).__init__ is Model.__init__ or names[:2] == ["inputs", "outputs"]
+        return _takes_net(type(self))
 
     def _like(self, inputs: Any, outputs: Any) -> Model:
         """A model of this class between other tensors."""
@@ -302,7 +301,7 @@ class Model(Trainer, Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The layers and their calls of a functional model; the constructor's arguments of a subclass."""
-        if not self._takes_net():
+        if not self._takes_net() or (self._net is None and type(self).__init__ is not Model.__init__):
             return super().get_config()
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self._net is not None:
@@ -324,9 +323,7 @@ class Model(Trainer, Layer):
                 return super().from_config(config)
             inputs, outputs = net_from_config(config, custom_objects)
         given = {k: v for k, v in config.items() if k not in ("layers", "input_layers", "output_layers")}
-        names = list(inspect.signature(cls.__init__).parameters)[1:]
-        takes_net = cls.__init__ is Model.__init__ or names[:2] == ["inputs", "outputs"]
-        return (cls if takes_net else Model)(inputs, outputs, **given)
+        return (cls if _takes_net(cls) else Model)(inputs=inputs, outputs=outputs, **given)
 
     def to_json(self, **kwargs: Any) -> str:
         """The configuration as JSON, for `model_from_json`; `kwargs` go to `json.dumps`."""
@@ -347,6 +344,12 @@ class Model(Trainer, Layer):
     def get_quantization_layer_structure(self, mode: Any = None) -> Any:
         """Which layers quantization with calibration goes through; None: unidl quantizes no layers."""
         return None
+
+
+def _takes_net(cls: type) -> bool:
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    passed_on = {p.kind for p in parameters} >= {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return passed_on or {"inputs", "outputs"} <= {p.name for p in parameters}
 
 
 def _own_input(tensor: SymbolicTensor) -> SymbolicTensor:

@@ -167,7 +167,7 @@ def constructor_config(obj: Any) -> dict[str, Any]:
         elif parameter.kind is parameter.VAR_POSITIONAL:
             if value:
                 raise TypeError(f"{type(obj).__name__} takes *{name}: give it a get_config of its own.")
-        elif name not in _BASE:
+        elif name not in _BASE and not (name == "activity_regularizer" and value is None):
             config[name] = plain(value, f"argument {name!r} of {obj!r}")
     return config
 
