@@ -14,7 +14,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from sklearn.utils.validation import validate_data  # noqa: F401 - new in 1.6
+        from sklearn.utils.validation import validate_data
     except ImportError:
         raise ImportError(f"{name} needs scikit-learn 1.6 or later: pip install 'unidl[sklearn]'") from None
     from unidl.wrappers import _sklearn

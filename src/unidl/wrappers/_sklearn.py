@@ -152,7 +152,8 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc,unuse
     The model gets the classes as one-hot rows and puts out one score for each class.
 
     Args:
-        model: a compiled model, of which a copy is trained, or a function ``model(X, y, **model_kwargs)`` that makes one.
+        model: a compiled model, of which a copy is trained, or a function ``model(X, y, **model_kwargs)`` that
+            makes one.
         warm_start: go on training the model of the `fit` before.
         model_kwargs: for that function.
         fit_kwargs: for the model's `fit`, e.g. ``{"epochs": 5}``.
