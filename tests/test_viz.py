@@ -13,6 +13,7 @@ import unidl
 from unidl import ops
 from unidl.backend import active
 from unidl.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten
+from unidl.utils import model_to_dot
 from unidl.viz import plot_model, print_summary
 from unidl.viz.layout import layered
 
@@ -152,7 +153,9 @@ def test_the_picture_shows_layers_shapes_and_arrows(tmp_path: Path) -> None:
     from matplotlib.patches import FancyArrowPatch
 
     path = tmp_path / "model.png"
-    figure = plot_model(residual(), path, show_dtype=True, show_trainable=True, dpi=60)
+    figure = plot_model(
+        residual(), path, show_shapes=True, show_layer_names=True, show_dtype=True, show_trainable=True, dpi=60
+    )
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     shown = labels(figure)
     assert len(shown) == 4
@@ -162,7 +165,7 @@ def test_the_picture_shows_layers_shapes_and_arrows(tmp_path: Path) -> None:
 
 
 def test_boxes_do_not_overlap_and_hold_their_text(tmp_path: Path) -> None:
-    figure = plot_model(residual(), None, dpi=60)
+    figure = plot_model(residual(), None, dpi=60, show_shapes=True, show_layer_names=True)
     figure.canvas.draw()
     boxes = [p.get_window_extent() for p in figure.axes[0].patches if type(p).__name__ == "FancyBboxPatch"]
     for i, a in enumerate(boxes):
@@ -183,7 +186,7 @@ def test_nested_models_are_drawn_on_request() -> None:
     x = unidl.Input((8, 8, 1))
     model = unidl.Model(x, Dense(3, name="outer")(stack()(x)))
     assert len(labels(plot_model(model, None))) == 3
-    shown = labels(plot_model(model, None, expand_nested=True, show_shapes=False))
+    shown = labels(plot_model(model, None, expand_nested=True, show_layer_names=True))
     assert sum("classes" in text for text in shown) == 1 and len(shown) == 3 + 6
 
 
@@ -200,6 +203,53 @@ def test_pictures_of_nothing_and_unknown_options_are_refused() -> None:
         plot_model(unidl.Sequential(name="empty"), None)
     with pytest.raises(ValueError, match="'TB' or 'LR'"):
         plot_model(stack(), None, rankdir="up")
+    with pytest.raises(ValueError, match="does not take"):
+        plot_model(stack(), None, colour="red")
+
+
+def test_graphs_for_graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dot = model_to_dot(residual(), show_shapes=True)
+    text = dot.to_string()
+    assert text.startswith("digraph") and text.count("->") == 4 and "last (Dense)\\n(None, 2)" in text
+    named = unidl.Sequential([unidl.Input((2,)), Dense(1, name='a "b" \\ c')])
+    assert r"a \"b\" \\ c (Dense)" in str(model_to_dot(named))
+    assert str(model_to_dot(named, subgraph=True)).startswith('subgraph "cluster_')
+    dot.write(tmp_path / "model.dot")
+    assert (tmp_path / "model.dot").read_text() == text
+    with pytest.raises(ValueError, match="does not take"):
+        model_to_dot(named, colour="red")
+    with pytest.raises(ValueError, match="no layers to draw"):
+        model_to_dot(unidl.Sequential(name="empty"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="not installed"):
+        dot.create()
+    program = tmp_path / "dot"
+    program.write_text("#!/bin/sh\nread -r line; echo $1 $line")
+    program.chmod(0o755)
+    assert dot.create(format="png").startswith(b"-Tpng digraph")
+
+
+def test_a_part_of_the_summary() -> None:
+    model = unidl.Sequential([unidl.Input((2,)), *(Dense(2, name=f"part_{i}") for i in range(5))])
+    lines: list[str] = []
+    model.summary(print_fn=lines.append, layer_range=["part_1", "part_[23]"])
+    assert [f"part_{i}" in lines[0] for i in range(5)] == [False, True, True, True, False]
+    with pytest.raises(ValueError, match="no layer is named 'other'"):
+        model.summary(layer_range=["other", "part_1"])
+    with pytest.raises(ValueError, match="two names"):
+        model.summary(layer_range="part_1")
+
+
+def test_positions_of_the_columns() -> None:
+    model = unidl.Sequential([unidl.Input((2,)), Dense(2, name="one")])
+    lines: list[str] = []
+    model.summary(print_fn=lines.append, positions=[20, 50, 60])
+    model.summary(print_fn=lines.append, line_length=60, positions=[1 / 3, 5 / 6, 1.0])
+    assert lines[0] == lines[1]
+    row = next(line for line in lines[0].splitlines() if line.startswith("one"))
+    assert row.index("(None, 2)") == 20 and len(row) == 58
+    with pytest.raises(ValueError, match="must rise"):
+        model.summary(positions=[20, 10, 30])
 
 
 @pytest.mark.skipif(not active.trains, reason="the NumPy backend does not train")

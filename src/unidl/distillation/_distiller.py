@@ -88,7 +88,9 @@ class Distiller(Model):
     def _student_feature_extractor(self) -> Any:
         return self._features.of_student
 
-    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
+    def compile(  # type: ignore[override]  # the order of Keras
+        self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any
+    ) -> None:
         """Say how to train: `loss` is that of the student against the labels; the rest as for any model.
 
         Raises:
@@ -100,8 +102,10 @@ class Distiller(Model):
             raise ValueError(f"Distiller: `metrics` must be a list or tuple, not {metrics!r}.")
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
-    def call(self, inputs: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
         """What the student puts out."""
+        if mask is not None:
+            kwargs["mask"] = mask
         features = self._features
         if features.of_student is None or not self.compiled:
             return self.student(inputs, training=training, **kwargs)

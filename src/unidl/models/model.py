@@ -285,7 +285,7 @@ class Model(Trainer, Layer):
         """Print the layers with output shapes and numbers of parameters."""
         from unidl.viz.summary import print_summary
 
-        print_summary(self, line_length, print_fn, expand_nested, show_trainable)
+        print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range, positions)
 
     # -- configuration ----------------------------------------------------------------------
 

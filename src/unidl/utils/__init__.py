@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from unidl.backend import standardize_dtype
+from unidl.saving import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
 from unidl.training.trainer import unpack_x_y_sample_weight
+from unidl.utils import legacy
 from unidl.utils._audio_files import audio_dataset_from_directory
 from unidl.utils._config import Config
 from unidl.utils._dataset import Dataset
@@ -17,24 +28,35 @@ from unidl.utils._split import split_dataset
 from unidl.utils._symbolic import clear_session, get_source_inputs, is_keras_tensor, pack_x_y_sample_weight
 from unidl.utils._text_files import text_dataset_from_directory
 from unidl.utils._timeseries import timeseries_dataset_from_array
+from unidl.viz.dot import model_to_dot
 from unidl.viz.graph import plot_model
 
 __all__ = [
     "Config",
+    "CustomObjectScope",
     "Dataset",
     "Progbar",
     "PyDataset",
     "Sequence",
     "audio_dataset_from_directory",
     "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
     "get_file",
+    "get_registered_name",
+    "get_registered_object",
     "get_source_inputs",
     "image_dataset_from_directory",
     "is_keras_tensor",
+    "legacy",
+    "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
+    "register_keras_serializable",
+    "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "standardize_dtype",

@@ -68,7 +68,8 @@ def get_file(
         >>> import pathlib, tempfile, unidl
         >>> folder = pathlib.Path(tempfile.mkdtemp())
         >>> _ = (folder / "words.txt").write_text("a b c")
-        >>> path = unidl.utils.get_file(origin=(folder / "words.txt").as_uri(), cache_dir=folder / "cache")
+        >>> path = unidl.utils.get_file(origin=(folder / "words.txt").as_uri(), cache_dir=folder)  # doctest: +ELLIPSIS
+        Downloading data from file:///...words.txt
         >>> open(path).read()
         'a b c'
     """

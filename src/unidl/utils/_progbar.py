@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from unidl.training.progress import ProgressBar, style_of_output
 
 
@@ -17,7 +19,7 @@ class Progbar:
         verbose: 0 shows nothing, 1 a bar, 2 one line at the end.
         interval: seconds between two drawings at least.
         stateful_metrics: names of values that are shown as they are; others are averaged over the steps.
-        stateless_metrics: accepted as in Keras: names of values to average, which is the default.
+        stateless_metrics: names of the values to average; others are shown as they are. Instead of the former.
         unit_name: of a step.
     """
 
@@ -32,7 +34,10 @@ class Progbar:
         unit_name: str = "step",
     ) -> None:
         self.target = target
-        self.stateful_metrics = set(stateful_metrics or ()) - set(stateless_metrics or ())
+        if stateful_metrics is not None and stateless_metrics is not None:
+            raise ValueError("Progbar: Only one of `stateful_metrics` and `stateless_metrics` can be given.")
+        self.stateful_metrics = set(stateful_metrics or ())
+        self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
         self._sums: dict[str, tuple[float, float]] = {}
         self._seen = 0
         style = style_of_output(verbose)
@@ -50,12 +55,16 @@ class Progbar:
         """
         steps = max(current - self._seen, 0)
         for name, value in values or ():
-            if name in self.stateful_metrics:
-                self._sums[name] = (float(value), 1.0)
+            value = float(np.mean(value))
+            averaged = name not in self.stateful_metrics
+            if self.stateless_metrics is not None:
+                averaged = name in self.stateless_metrics
+            if not averaged:
+                self._sums[name] = (value, 1.0)
             else:
                 total, count = self._sums.get(name, (0.0, 0.0))
                 weight = max(steps, 1)
-                self._sums[name] = (total + float(value) * weight, count + weight)
+                self._sums[name] = (total + value * weight, count + weight)
         self._seen = current
         finish = self.target is not None and current >= self.target if finalize is None else finalize
         self._bar.update(current, self._averages)

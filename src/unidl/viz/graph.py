@@ -20,15 +20,16 @@ _FILL = {"input": "#dbe9f6", "weights": "#e6f2df", "plain": "#f4f4f4", "model": 
 def plot_model(
     model: Any,
     to_file: str | os.PathLike[str] | None = "model.png",
-    show_shapes: bool = True,
+    show_shapes: bool = False,
     show_dtype: bool = False,
-    show_layer_names: bool = True,
+    show_layer_names: bool = False,
     rankdir: str = "TB",
     expand_nested: bool = False,
     dpi: int = 200,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
     splines: str = "ortho",
+    **kwargs: Any,
 ) -> Any:
     """Draw the layers of `model` as boxes, with arrows from each to those it feeds.
 
@@ -51,6 +52,8 @@ def plot_model(
         ImportError: without matplotlib.
         ValueError: for a model without layers, or an unknown `rankdir` or `splines`.
     """
+    if kwargs:
+        raise ValueError(f"plot_model does not take {sorted(kwargs)}.")
     if rankdir not in ("TB", "LR") or splines not in ("ortho", "line"):
         raise ValueError(f"`rankdir` is 'TB' or 'LR' and `splines` 'ortho' or 'line', not {rankdir!r} and {splines!r}.")
     try:

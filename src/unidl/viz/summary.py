@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,8 @@ def print_summary(
     print_fn: Callable[[str], Any] | None = None,
     expand_nested: bool = False,
     show_trainable: bool = False,
+    layer_range: Any = None,
+    positions: Any = None,
 ) -> None:
     """Print the layers of `model` with output shapes and numbers of parameters.
 
@@ -26,25 +29,33 @@ def print_summary(
         print_fn: called once with the whole text instead of printing it.
         expand_nested: show the layers of models inside the model.
         show_trainable: add a column that says whether training changes the layer.
+        layer_range: names (or regular expressions for them) of the first and the last layer to show.
+        positions: where the columns end: in characters, or as parts of the line if none is above 1.
+
+    Raises:
+        ValueError: if `layer_range` fits no layer, or `positions` do not rise.
     """
-    header, rows = table_of(model, expand_nested, show_trainable)
+    header, rows = table_of(model, expand_nested, show_trainable, layer_range)
     totals = totals_of(model)
     title = f"Model: {model.name} ({type(model).__name__})"
-    if print_fn is None and sys.stdout.isatty():
+    if print_fn is None and positions is None and sys.stdout.isatty():
         _print_rich(title, header, rows, totals, line_length)
         return
-    text = "\n".join([title, *_plain(header, rows, line_length), *totals])
+    text = "\n".join([title, *_plain(header, rows, line_length, positions), *totals])
     (print_fn or print)(text)
 
 
-def table_of(model: Any, expand_nested: bool, show_trainable: bool) -> tuple[list[str], list[list[str]]]:
+def table_of(
+    model: Any, expand_nested: bool, show_trainable: bool, layer_range: Any = None
+) -> tuple[list[str], list[list[str]]]:
     """The headings and the cells."""
     found = items(model, expand_nested)
+    first, last = (0, len(found)) if layer_range is None else _range(layer_range, [i.name for i in found])
     connected = not is_chain(model)
     header = ["Layer (type)", "Output shape", "Params"]
     header += ["Trainable"] * show_trainable + ["Connected to"] * connected
     rows = []
-    for item in found:
+    for item in found[first:last]:
         count = parameter_count(item.layer)
         row = [
             "  " * item.depth + f"{item.name} ({item.kind})"
@@ -59,6 +70,22 @@ def table_of(model: Any, expand_nested: bool, show_trainable: bool) -> tuple[lis
             row.append(", ".join(found[p].name for p in item.parents))
         rows.append(row)
     return header, rows
+
+
+def _range(layer_range: Any, names: list[str]) -> tuple[int, int]:
+    """The places of the first layer and behind the last one."""
+    if not isinstance(layer_range, (list, tuple)) or len(layer_range) != 2:
+        raise ValueError(f"`layer_range` must be a list of two names of layers, not {layer_range!r}.")
+    places = []
+    for wanted in layer_range:
+        fitting = [i for i, name in enumerate(names) if name == wanted] or [
+            i for i, name in enumerate(names) if re.match(wanted, name)
+        ]
+        if not fitting:
+            raise ValueError(f"`layer_range`: no layer is named {wanted!r}; there are {names}.")
+        places.append(fitting)
+    first, last = sorted((min(places[0]), max(places[1])))
+    return first, last + 1
 
 
 def _trainable(item: Item) -> str:
@@ -93,10 +120,17 @@ def _total(what: str, variables: Any) -> str:
     return f"{what}: {element_count(variables):,} ({readable_bytes(total)})"
 
 
-def _plain(header: list[str], rows: list[list[str]], line_length: int | None) -> list[str]:
-    """The table in plain text; columns are cut so that lines fit in `line_length`."""
+def _plain(header: list[str], rows: list[list[str]], line_length: int | None, positions: Any = None) -> list[str]:
+    """The table in plain text; columns are cut so that lines fit in `line_length`, or end at `positions`."""
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
-    if line_length is not None:
+    if positions is not None:
+        whole = 98 if line_length is None else line_length
+        ends = [round(p * whole) if max(positions) <= 1 else int(p) for p in positions][: len(widths)]
+        for place, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            if end <= start:
+                raise ValueError(f"`positions` of the columns must rise, not {positions!r}.")
+            widths[place] = max(end - start - 2, 1)
+    elif line_length is not None:
         spare = line_length - 2 * (len(widths) - 1)
         while sum(widths) > spare and max(widths) > 8:
             widths[widths.index(max(widths))] -= 1
