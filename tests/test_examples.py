@@ -57,6 +57,28 @@ def test_sequence(tmp_path: Path) -> None:
     assert number(r"by more padding: ([\d.e+-]+)", printed) < 1e-4
 
 
+@trains
+def test_reviews(tmp_path: Path) -> None:
+    printed = run("reviews.py", tmp_path)
+    accuracy = number(r"test accuracy ([\d.]+)", printed)
+    assert accuracy >= 0.9
+    assert accuracy >= number(r"counting words: ([\d.]+)", printed) + 0.15
+
+
+@trains
+def test_tiny_gpt(tmp_path: Path) -> None:
+    printed = run("tiny_gpt.py", tmp_path)
+    assert number(r"perplexity ([\d.]+)", printed) <= 0.75 * number(r"by frequency alone: ([\d.]+)", printed)
+    assert number(r"words that come later: ([\d.e+-]+)", printed) < 1e-4
+    assert printed.count("return the ") == 8
+
+
+@trains
+def test_timeseries(tmp_path: Path) -> None:
+    printed = run("timeseries.py", tmp_path)
+    assert number(r"test accuracy ([\d.]+)", printed) >= 0.9
+
+
 def test_inside_torch(tmp_path: Path) -> None:
     if active.name != "torch":
         assert "UNIDL_BACKEND=torch" in run("inside_torch.py", tmp_path, code=1)

@@ -1,4 +1,4 @@
-"""Recurrent layers on PyTorch's fused kernels; masks by packing, or step by step where they have holes."""
+"""Recurrent layers on PyTorch's fused kernels; with masks on packed sequences of the steps that count."""
 
 from __future__ import annotations
 
@@ -24,17 +24,7 @@ def lstm(
     weights = [kernel.t(), recurrent_kernel.t()]
     if bias is not None:
         weights += [bias, torch.zeros_like(bias)]
-    if mask is None or (lengths := _lengths(mask)) is not None:
-        run = _Fused(torch.lstm, weights, bias is not None)
-        out, (h, c) = run(x, (h0[None], c0[None]), None if mask is None else lengths)
-        return (out if mask is None else _carried(out, lengths)), h[0], c[0]
-
-    def step(x_t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        i, f, g, o = torch.addmm(x_t, state[0], recurrent_kernel).chunk(4, 1)
-        c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
-
-    out, (h, c) = _steps(step, _projected(x, kernel, bias), (h0, c0), mask)
+    out, (h, c) = _Fused(torch.lstm, weights, bias is not None)(x, (h0, c0), mask)
     return out, h, c
 
 
@@ -47,28 +37,21 @@ def gru(
     mask: Tensor | None = None,
     reset_after: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    if reset_after and (mask is None or (lengths := _lengths(mask)) is not None):
+    if reset_after:
         weights = [_zr_to_rz(kernel).t(), _zr_to_rz(recurrent_kernel).t()]
         if bias is not None:
             weights += [_zr_to_rz(bias[0]), _zr_to_rz(bias[1])]
-        run = _Fused(torch.gru, weights, bias is not None)
-        out, h = run(x, h0[None], None if mask is None else lengths)
-        return (out if mask is None else _carried(out, lengths)), h[0]
-    into = bias if bias is None or not reset_after else bias[0]
+        out, (h,) = _Fused(torch.gru, weights, bias is not None)(x, (h0,), mask)
+        return out, h
 
     def step(x_t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         h = state[0]
         units = h.shape[1]
-        if reset_after:
-            inner = h @ recurrent_kernel if bias is None else torch.addmm(bias[1], h, recurrent_kernel)
-            z, r = torch.sigmoid(x_t[:, : 2 * units] + inner[:, : 2 * units]).chunk(2, 1)
-            n = torch.tanh(x_t[:, 2 * units :] + r * inner[:, 2 * units :])
-        else:
-            z, r = torch.sigmoid(x_t[:, : 2 * units] + h @ recurrent_kernel[:, : 2 * units]).chunk(2, 1)
-            n = torch.tanh(x_t[:, 2 * units :] + (r * h) @ recurrent_kernel[:, 2 * units :])
+        z, r = torch.sigmoid(x_t[:, : 2 * units] + h @ recurrent_kernel[:, : 2 * units]).chunk(2, 1)
+        n = torch.tanh(x_t[:, 2 * units :] + (r * h) @ recurrent_kernel[:, 2 * units :])
         return (z * h + (1 - z) * n,)
 
-    out, (h,) = _steps(step, _projected(x, kernel, into), (h0,), mask)
+    out, (h,) = _steps(step, _projected(x, kernel, bias), (h0,), mask)
     return out, h
 
 
@@ -83,15 +66,7 @@ def simple_rnn(
     weights = [kernel.t(), recurrent_kernel.t()]
     if bias is not None:
         weights += [bias, torch.zeros_like(bias)]
-    if mask is None or (lengths := _lengths(mask)) is not None:
-        run = _Fused(torch.rnn_tanh, weights, bias is not None)
-        out, h = run(x, h0[None], None if mask is None else lengths)
-        return (out if mask is None else _carried(out, lengths)), h[0]
-
-    def step(x_t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (torch.tanh(torch.addmm(x_t, state[0], recurrent_kernel)),)
-
-    out, (h,) = _steps(step, _projected(x, kernel, bias), (h0,), mask)
+    out, (h,) = _Fused(torch.rnn_tanh, weights, bias is not None)(x, (h0,), mask)
     return out, h
 
 
@@ -103,37 +78,41 @@ class _Fused:
         self.weights = weights
         self.has_biases = has_biases
 
-    def __call__(self, x: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
+    def __call__(self, x: Tensor, states: tuple[Tensor, ...], mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """All outputs and the last states of `x` (batch, time, features)."""
         if x.shape[2] != self.weights[0].shape[1]:  # the fused CPU kernels do not check, and read what they find
             raise RuntimeError(f"input of {x.shape[2]} features, kernel for {self.weights[0].shape[1]}")
-        if x.shape[1] == 0:
-            return x.new_zeros(x.shape[0], 0, self.weights[1].shape[1]), state
-        if lengths is None:
-            out, *last = self.kernel(x, state, self.weights, self.has_biases, 1, 0.0, False, False, True)
-            return out, last if len(last) > 1 else last[0]
-        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        order, back = packed.sorted_indices, packed.unsorted_indices
-        many = isinstance(state, tuple)
-        state = tuple(s.index_select(1, order) for s in state) if many else state.index_select(1, order)
+        if x.shape[1] == 0 or (mask is not None and x.shape[0] == 0):
+            return x.new_zeros(x.shape[0], x.shape[1], self.weights[1].shape[1]), states
+        if mask is not None:
+            return self._masked(x, states, mask)
+        start = tuple(s[None] for s in states)
+        out, *last = self.kernel(x, self._given(start), self.weights, self.has_biases, 1, 0.0, False, False, True)
+        return out, tuple(s[0] for s in last)
+
+    @staticmethod
+    def _given(states: tuple[Tensor, ...]) -> Any:
+        return states if len(states) > 1 else states[0]
+
+    def _masked(self, x: Tensor, states: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The kernel over the steps that count, moved to the front of each sequence."""
+        counts = mask.cumsum(1)  # steps so far
+        lengths = counts[:, -1]
+        order = torch.argsort((~mask).to(torch.int8), dim=1, stable=True)
+        x = torch.take_along_dim(x, order[:, :, None], 1)
+        # Packing takes no empty sequences: they get a step whose results are not used.
+        packed = pack_padded_sequence(x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False)
+        back = packed.unsorted_indices
+        start = tuple(s.index_select(0, packed.sorted_indices)[None] for s in states)
         data, *last = self.kernel(
-            packed.data, packed.batch_sizes, state, self.weights, self.has_biases, 1, 0.0, False, False
+            packed.data, packed.batch_sizes, self._given(start), self.weights, self.has_biases, 1, 0.0, False, False
         )
         out, _ = pad_packed_sequence(packed._replace(data=data), batch_first=True, total_length=x.shape[1])
-        last = [s.index_select(1, back) for s in last]
-        return out, last if many else last[0]
-
-
-def _lengths(mask: Tensor) -> Tensor | None:
-    """Sequence lengths if `mask` is a plain right padding with no empty sequence, else None."""
-    lengths = mask.sum(1)
-    padded = torch.arange(mask.shape[1], device=mask.device) < lengths[:, None]
-    return lengths if bool((padded == mask).all()) and bool((lengths > 0).all()) else None
-
-
-def _carried(out: Tensor, lengths: Tensor) -> Tensor:
-    """`out` with each sequence's last output repeated over its padding."""
-    places = torch.minimum(torch.arange(out.shape[1], device=out.device), lengths[:, None] - 1)
-    return torch.take_along_dim(out, places[:, :, None], 1)
+        # Each step's output is that of the last one that counted, zeros before the first.
+        out = torch.take_along_dim(F.pad(out, (0, 0, 1, 0)), counts[:, :, None], 1)
+        some = (lengths > 0)[:, None]
+        ends = (torch.where(some, s[0].index_select(0, back), first) for s, first in zip(last, states, strict=True))
+        return out, tuple(ends)
 
 
 def _projected(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
