@@ -19,9 +19,9 @@ from unidl import layers
 FAST = os.environ.get("UNIDL_EXAMPLE_FAST") == "1"
 REVIEWS, EPOCHS = (1600, 5) if FAST else (6000, 6)
 
-PARTS = "plot script score cast camera ending dialogue pacing editing humour".split()
-PRAISE = "moving clever gripping warm funny vivid".split()
-BLAME = "dull clumsy hollow cold tedious muddled".split()
+PARTS = ["plot", "script", "score", "cast", "camera", "ending", "dialogue", "pacing", "editing", "humour"]
+PRAISE = ["moving", "clever", "gripping", "warm", "funny", "vivid"]
+BLAME = ["dull", "clumsy", "hollow", "cold", "tedious", "muddled"]
 OPENINGS = ["the {} is", "its {} is", "i found the {}", "their {} seemed"]
 TURNS = ["far from", "anything but", "not at all", "never"]
 STRESS = ["very", "quite", "simply", "so"]
