@@ -73,9 +73,9 @@ class Adafactor(Optimizer):
         return ops.cast(kept, dtype), ops.cast(ops.rsqrt(t), dtype)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        dtype, t = active.dtype(variable), self.step(variable)
+        dtype, t = active.dtype(variable), self.update_number(variable)
         v = self.slot("velocity", variable)
-        kept, limit = self.shared("numbers", dtype, lambda: self._numbers(t, dtype))
+        kept, limit = self.once_per_update("numbers", dtype, lambda: self._numbers(t, dtype))
         squares = ops.add(ops.square(gradient), self.epsilon_1)
         if len(active.shape(variable)) < 2:
             self.assign(v, _mixed(v, squares, kept))

@@ -64,8 +64,8 @@ class Adam(Optimizer):
         return "adamw" if decays else self.kernel
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        dtype, t = active.dtype(variable), self.step(variable)
-        scale = self.shared("scale", dtype, lambda: debiased(self.beta_1, self.beta_2, t, dtype))
+        dtype, t = active.dtype(variable), self.update_number(variable)
+        scale = self.once_per_update("scale", dtype, lambda: debiased(self.beta_1, self.beta_2, t, dtype))
         rate = ops.multiply(learning_rate, scale)
         m, v = self.slot("momentum", variable), self.slot("velocity", variable)
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1.0 - self.beta_1))

@@ -74,8 +74,8 @@ class Adamax(_Moments):
         m, u = self.slot("momentum", variable), self.slot("norm", variable)
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1.0 - self.beta_1))
         self.assign(u, ops.maximum(ops.multiply(u, self.beta_2), ops.absolute(gradient)))
-        dtype, t = active.dtype(variable), self.step(variable)
-        bias = self.shared("bias", dtype, lambda: ops.cast(without_power(self.beta_1, t), dtype))
+        dtype, t = active.dtype(variable), self.update_number(variable)
+        bias = self.once_per_update("bias", dtype, lambda: ops.cast(without_power(self.beta_1, t), dtype))
         rate = ops.divide(learning_rate, bias)
         self.assign_sub(variable, ops.divide(ops.multiply(m, rate), ops.add(u, self.epsilon)))
 
@@ -101,7 +101,7 @@ class Nadam(_Moments):
         return ops.multiply(ops.subtract(1.0, ops.multiply(ops.power(0.96, t), 0.5)), self.beta_1)
 
     def begin_update(self) -> None:
-        weight = self._weight(self.step(self._product))
+        weight = self._weight(self.update_number(self._product))
         self.assign(self._product, ops.multiply(self._product, ops.cast(weight, active.dtype(self._product))))
 
     def _numbers(self, t: Any, dtype: str) -> tuple[Any, Any, Any]:
@@ -115,8 +115,8 @@ class Nadam(_Moments):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         m, v = self._moved(gradient, variable)
-        t, dtype = self.step(variable), active.dtype(variable)
-        old, new, bias = self.shared("numbers", dtype, lambda: self._numbers(t, dtype))
+        t, dtype = self.update_number(variable), active.dtype(variable)
+        old, new, bias = self.once_per_update("numbers", dtype, lambda: self._numbers(t, dtype))
         mean = ops.add(ops.multiply(m, old), ops.multiply(gradient, new))
         scale = ops.add(ops.sqrt(ops.divide(v, bias)), self.epsilon)
         self.assign_sub(variable, ops.divide(ops.multiply(mean, learning_rate), scale))
@@ -134,8 +134,8 @@ class Lamb(_Moments):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         m, v = self._moved(gradient, variable)
-        t, dtype = self.step(variable), active.dtype(variable)
-        bias_1, bias_2 = self.shared(
+        t, dtype = self.update_number(variable), active.dtype(variable)
+        bias_1, bias_2 = self.once_per_update(
             "biases", dtype, lambda: [ops.cast(without_power(b, t), dtype) for b in (self.beta_1, self.beta_2)]
         )
         step = ops.divide(ops.divide(m, bias_1), ops.add(ops.sqrt(ops.divide(v, bias_2)), self.epsilon))

@@ -102,10 +102,10 @@ class Muon(Optimizer):
         self.assign_sub(variable, ops.multiply(step, learning_rate))
 
     def _adam_step(self, gradient: Any, variable: Any, learning_rate: Any, m: Any) -> None:
-        v, t, dtype = self.slot("velocity", variable), self.step(variable), active.dtype(variable)
+        v, t, dtype = self.slot("velocity", variable), self.update_number(variable), active.dtype(variable)
         self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1.0 - self.adam_beta_1))
         self.assign_add(v, ops.multiply(ops.subtract(ops.square(gradient), v), 1.0 - self.adam_beta_2))
-        scale = self.shared("scale", dtype, lambda: debiased(self.adam_beta_1, self.adam_beta_2, t, dtype))
+        scale = self.once_per_update("scale", dtype, lambda: debiased(self.adam_beta_1, self.adam_beta_2, t, dtype))
         rate = ops.multiply(learning_rate, scale)
         self.assign_sub(variable, ops.divide(ops.multiply(m, rate), ops.add(ops.sqrt(v), self.epsilon)))
 

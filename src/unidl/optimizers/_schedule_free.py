@@ -68,8 +68,8 @@ class ScheduleFreeAdamW(Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         z, v = self.slot("momentum", variable), self.slot("velocity", variable)
-        t, dtype, beta = self.step(variable), active.dtype(variable), self.beta_1
-        weight, bias, share = self.shared("numbers", dtype, lambda: self._numbers(t, dtype))
+        t, dtype, beta = self.update_number(variable), active.dtype(variable), self.beta_1
+        weight, bias, share = self.once_per_update("numbers", dtype, lambda: self._numbers(t, dtype))
         rate = ops.multiply(learning_rate, share)
         mean = ops.divide(ops.subtract(variable, ops.multiply(z, 1.0 - beta)), beta)
         self.assign_add(v, ops.multiply(ops.subtract(ops.square(gradient), v), 1.0 - self.beta_2))

@@ -68,12 +68,12 @@ class Updating(OptimizerState):
     def begin_update(self) -> None:
         """Called once before the variables of an update are changed: for state that they share."""
 
-    def step(self, variable: Any) -> Any:
+    def update_number(self, variable: Any) -> Any:
         """The number of the present update, 1 for the first: a 0-d float, exact whatever the variable's dtype."""
         dtype = "float64" if active.dtype(variable) == "float64" else "float32"
-        return self.shared("step", dtype, lambda: ops.cast(ops.add(self.iterations, 1), dtype))
+        return self.once_per_update("step", dtype, lambda: ops.cast(ops.add(self.iterations, 1), dtype))
 
-    def shared(self, name: str, dtype: str, make: Callable[[], Any]) -> Any:
+    def once_per_update(self, name: str, dtype: str, make: Callable[[], Any]) -> Any:
         """What `make` returns, made once in each update for all variables of `dtype`: for numbers such as biases."""
         if self._shared is None:  # `update_step` was called on its own
             return make()
