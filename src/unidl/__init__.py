@@ -31,6 +31,14 @@ _LAZY = {
     "DTypePolicy": "unidl.dtype_policies",
     "FloatDTypePolicy": "unidl.dtype_policies",
     "InputSpec": "unidl.layers",
+    "Operation": "unidl.graph.operation",
+    "Function": "unidl.models.function",
+    "StatelessScope": "unidl._scopes",
+    "SymbolicScope": "unidl._scopes",
+    "name_scope": "unidl._scopes",
+    "device": "unidl._scopes",
+    "RematScope": "unidl._remat",
+    "remat": "unidl._remat",
     "grad": "unidl.gradients",
     "value_and_grad": "unidl.gradients",
     "jit": "unidl.gradients",
@@ -56,8 +64,13 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def version() -> str:
+    """The version of unidl."""
+    return __version__
+
+
 def __dir__() -> list[str]:
-    return sorted({*_LAZY, *_modules(), "__version__"})
+    return sorted({*_LAZY, *_modules(), "__version__", "version"})
 
 
 def _is_command() -> bool:

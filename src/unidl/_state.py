@@ -6,6 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unidl._remat import RematScope
+    from unidl._scopes import StatelessScope
     from unidl.graph.trace import Trace
 
 
@@ -13,14 +15,18 @@ class _State(threading.local):
     """Per-thread flags; the class attributes are each thread's starting values.
 
     Attributes:
-        plain: True if ops may take their shortest way: nothing is recorded, nothing is cast. It follows `trace` and
-            `autocast`, so that an op tests one attribute.
+        plain: True if ops may take their shortest way: nothing is recorded, nothing is cast, variables hold their own
+            values. It follows `trace`, `autocast` and `scope`, so that an op tests one attribute.
         training: the `training` argument of the outermost layer call in progress, which nested
             layers inherit; None outside.
         masks: True once any eager layer call has produced a mask, so that calls need not look
             for masks until then.
         custom_objects: names that configurations may use, of the `CustomObjectScope`s entered.
         safe_mode: whether configurations that hold code are refused; None if nobody has said.
+        names: the `name_scope`s entered: what variables made now have before their names.
+        namer: who entered the innermost of them.
+        symbolic: how many `SymbolicScope`s are entered.
+        remat: the innermost `RematScope`, which holds for layers made now.
     """
 
     plain: bool = True
@@ -28,7 +34,12 @@ class _State(threading.local):
     masks: bool = False
     custom_objects: dict[str, Any] = {}
     safe_mode: bool | None = None
+    names: tuple[str, ...] = ()
+    namer: Any = None
+    symbolic: int = 0
+    remat: RematScope | None = None
     _trace: Trace | None = None
+    _scope: StatelessScope | None = None
     _autocast: str | None = None
 
     @property
@@ -39,7 +50,7 @@ class _State(threading.local):
     @trace.setter
     def trace(self, value: Trace | None) -> None:
         self._trace = value
-        self.plain = value is None and self._autocast is None
+        self.plain = value is None and self._autocast is None and self._scope is None
 
     @property
     def autocast(self) -> str | None:
@@ -49,7 +60,17 @@ class _State(threading.local):
     @autocast.setter
     def autocast(self, value: str | None) -> None:
         self._autocast = value
-        self.plain = value is None and self._trace is None
+        self.plain = value is None and self._trace is None and self._scope is None
+
+    @property
+    def scope(self) -> StatelessScope | None:
+        """The `StatelessScope` whose values ops read variables as, and that collects what is assigned."""
+        return self._scope
+
+    @scope.setter
+    def scope(self, value: StatelessScope | None) -> None:
+        self._scope = value
+        self.plain = value is None and self._trace is None and self._autocast is None
 
 
 state = _State()

@@ -41,6 +41,10 @@ class MXNetBackend(Backend):
     def devices(self) -> list[str]:
         return ["cpu:0", *(f"gpu:{i}" for i in range(mx.context.num_gpus()))]
 
+    def device(self, name: str) -> Any:
+        kind, _, number = name.partition(":")
+        return mx.Context(kind, int(number))
+
     def set_seed(self, seed: int) -> None:
         mx.random.seed(seed % 2**31)
 

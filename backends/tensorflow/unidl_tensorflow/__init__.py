@@ -77,6 +77,9 @@ class TensorFlowBackend(Backend):
             counts[kind] += 1
         return names
 
+    def device(self, name: str) -> contextlib.AbstractContextManager[Any]:
+        return tf.device(name)
+
     # -- tensors ----------------------------------------------------------------------------
 
     def is_tensor(self, value: object) -> bool:
@@ -146,6 +149,9 @@ class TensorFlowBackend(Backend):
 
     def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return training.custom_gradient(fn)
+
+    def rematerialized(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return tf.recompute_grad(fn)
 
     def vectorized(self, fn: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         if any(t.shape[0] == 0 for t in tensors):

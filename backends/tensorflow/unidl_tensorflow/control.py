@@ -57,7 +57,13 @@ def graph_table(backend: Any) -> dict[str, Callable[..., Any]]:
         )
         return (*results[:count], *(y.stack() for y in results[count:]))
 
-    return {"branch": branch, "loop": loop, "steps": steps, "with_gradient": eager["with_gradient"]}
+    return {
+        "branch": branch,
+        "loop": loop,
+        "steps": steps,
+        "with_gradient": eager["with_gradient"],
+        "recomputed": eager["recomputed"],
+    }
 
 
 def _invariants(body: Any, values: Sequence[Any]) -> list[Any]:

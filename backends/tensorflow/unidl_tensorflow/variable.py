@@ -43,6 +43,11 @@ class Variable(VariableMixin, ResourceVariable):
         return VariableMixin.assign_sub(self, delta)
 
     @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
     def _shared_name(self) -> str:
         """The name that checkpoints and saved models use; TensorFlow takes it from `name`, which is ours."""
         return self._handle_name.partition(":")[0]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from unidl.backend.contract import Backend
 from unidl.backend.control import control_table
@@ -31,7 +33,7 @@ from unidl_torch import (
     shape,
     training,
 )
-from unidl_torch.device import default_device
+from unidl_torch.device import default_device, on_device
 from unidl_torch.dtypes import DTYPES, NAMES
 
 
@@ -133,6 +135,11 @@ class TorchBackend(Backend):
     def devices(self) -> list[str]:
         return ["cpu:0", *(f"gpu:{i}" for i in range(torch.cuda.device_count()))]
 
+    @contextlib.contextmanager
+    def device(self, name: str) -> Iterator[None]:
+        with on_device(torch.device(name.replace("gpu", "cuda"))):
+            yield
+
     # -- tensors ----------------------------------------------------------------------------
 
     def is_tensor(self, value: object) -> bool:
@@ -224,6 +231,9 @@ class TorchBackend(Backend):
 
     def custom_gradient(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *tensors: _with_gradient(fn, tensors)
+
+    def rematerialized(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.partial(checkpoint, fn, use_reentrant=False)
 
     def vectorized(self, fn: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         try:

@@ -87,6 +87,10 @@ class Backend(ABC):
     def devices(self) -> list[str]:
         """Names of the devices the engine can use, e.g. ``["cpu:0", "gpu:0"]``."""
 
+    def device(self, name: str) -> contextlib.AbstractContextManager[Any]:
+        """A context in which new tensors and variables are put on the device `name`, one of `devices`."""
+        return contextlib.nullcontext()
+
     # -- tensors ----------------------------------------------------------------------------
 
     def is_tensor(self, value: object) -> bool:
@@ -167,6 +171,13 @@ class Backend(ABC):
         (or a single one).
         """
         raise self.no_training_error("custom gradients")
+
+    def rematerialized(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """`fn` (of tensors, structures of them and other values) that forgets what it computed on the way.
+
+        What the gradient needs is computed again. An engine that cannot do it leaves `fn` as it is.
+        """
+        return fn
 
     def vectorized(self, fn: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         """``fn`` of all slices of `tensors` along their first axes at once, or None if the engine cannot."""

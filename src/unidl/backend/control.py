@@ -62,4 +62,8 @@ def control_table(backend: Any) -> dict[str, Callable[..., Any]]:
         results = backend.custom_gradient(function)(*xs)
         return tuple(results) if isinstance(results, (tuple, list)) else (results,)
 
-    return {"branch": branch, "loop": loop, "steps": steps, "with_gradient": with_gradient}
+    def recomputed(body: Function, operands: Sequence[Any]) -> tuple[Any, ...]:
+        run = backend.rematerialized(lambda *values: tuple(body(*values))) if backend.trains else body
+        return tuple(run(*operands))
+
+    return {"recomputed": recomputed, "branch": branch, "loop": loop, "steps": steps, "with_gradient": with_gradient}

@@ -42,8 +42,12 @@ class VariableMixin:
 
     @property
     def value(self) -> Any:
-        """The variable itself: it is a native tensor already."""
-        return self
+        """The variable itself: it is a native tensor already. In a `StatelessScope` its value there."""
+        if state.plain or state.scope is None:
+            return self
+        from unidl.ops._bind import read_variable
+
+        return read_variable(self)
 
     def assign(self, value: Any) -> Any:
         """Overwrite with `value`, which must have this variable's shape; cast to its dtype."""
@@ -51,7 +55,9 @@ class VariableMixin:
         from unidl.ops._bind import prepared_value
 
         prepared = prepared_value(self, value)
-        if state.trace is not None:
+        if state.scope is not None:
+            state.scope.add_update((self, prepared))
+        elif state.trace is not None:
             state.trace.assign(self, prepared)
         else:
             active.assign(self, prepared)
@@ -83,7 +89,7 @@ class VariableMixin:
             from unidl.errors import UntraceableError
 
             raise UntraceableError(f"The value of variable {self.path!r} was asked for during a trace.")
-        return np.array(active.to_numpy(self))
+        return np.array(active.to_numpy(self if state.scope is None else state.scope.get(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """For NumPy: the value, as `numpy` gives it."""
@@ -96,6 +102,13 @@ class _VariableMeta(type):
         from unidl.backend import active
 
         return isinstance(value, active.Variable)
+
+    def __getattr__(cls, name: str) -> Any:
+        from unidl.backend import active
+
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(active.Variable, name)  # its instances are instances of that
 
 
 class Variable(metaclass=_VariableMeta):
@@ -119,6 +132,7 @@ class Variable(metaclass=_VariableMeta):
         aggregation: str = "none",
         synchronization: str = "auto",
         name: str | None = None,
+        layout: Any = None,
         **kwargs: Any,
     ) -> Any:
         from unidl import initializers
@@ -137,6 +151,8 @@ class Variable(metaclass=_VariableMeta):
             if shape is not None and tuple(shape) != value.shape:
                 raise ValueError(f"Variable: `shape` is {tuple(shape)}, but the value has shape {value.shape}.")
         variable: Any = active.make_variable(value, trainable=trainable, name=name or "variable")
+        if state.names:
+            variable._path = "/".join((*state.names, variable.name))
         variable.aggregation, variable.synchronization = aggregation, synchronization
         if not autocast:
             variable.autocast = False

@@ -28,13 +28,36 @@ class TensorSpec(NamedTuple):
     dtype: str
 
 
+class _Kind(NamedTuple):
+    """What a symbolic tensor was said to be beside its shape."""
+
+    sparse: bool = False
+    ragged: bool = False
+    ragged_rank: int | None = None
+    row_splits_dtype: str | None = None
+
+
+_DENSE = _Kind()
+
+
+def _kind(sparse: bool, ragged: bool, more: dict[str, Any]) -> _Kind:
+    if unknown := sorted(more.keys() - {"ragged_rank", "row_splits_dtype"}):
+        raise TypeError(f"KerasTensor does not take the arguments {unknown}.")
+    if sparse and ragged:
+        raise ValueError("A KerasTensor cannot have `sparse=True` and `ragged=True` at once.")
+    splits = more.get("row_splits_dtype")
+    return _Kind(bool(sparse), bool(ragged), more.get("ragged_rank"), None if splits is None else dtype_name(splits))
+
+
 class SymbolicTensor:
     """A tensor without a value: a shape, a dtype, and where it comes from.
 
     Args:
         shape: tuple of ints and Nones (unknown dimensions).
         dtype: dtype name.
+        sparse, ragged: kept for code that asks; unidl computes with dense tensors.
         name: shown in summaries and messages.
+        kwargs: `ragged_rank` and `row_splits_dtype` of a ragged tensor.
 
     Attributes:
         node: the node that produced it, None for a leaf.
@@ -43,7 +66,9 @@ class SymbolicTensor:
         mask: the boolean mask that layers pass along with it (symbolic), or None.
     """
 
-    __slots__ = ("__weakref__", "dtype", "index", "mask", "name", "node", "shape", "value")
+    __slots__ = (
+        "__weakref__", "_dtype", "_kind", "_shape", "index", "mask", "name", "node", "value",
+    )  # fmt: skip
     # NumPy leaves `array + symbolic` to the reflected method instead of trying element by element.
     __array_priority__ = 1000
     __array_ufunc__ = None
@@ -58,15 +83,35 @@ class SymbolicTensor:
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if sparse or ragged:
-            raise ValueError("Symbolic tensors are dense: unidl has no sparse or ragged tensors.")
-        self.shape: Shape = tuple(None if d is None else int(d) for d in shape)
-        self.dtype = dtype_name(dtype)
+        self._shape: Shape = tuple([None if d is None else int(d) for d in shape])
+        self._dtype = dtype_name(dtype)
+        self._kind = _kind(sparse, ragged, kwargs) if sparse or ragged or kwargs else _DENSE
         self.name = name
         self.node: Node | LayerNode | None = None
         self.index = 0
         self.value: Any = None
         self.mask: Any = None
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes, None for unknown ones; not to be changed."""
+        return self._shape
+
+    @shape.setter
+    def shape(self, value: Any) -> None:
+        raise self._immutable("shape")
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype; not to be changed."""
+        return self._dtype
+
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        raise self._immutable("dtype")
+
+    def _immutable(self, what: str) -> AttributeError:
+        return AttributeError(f"The `{what}` attribute of KerasTensor is immutable. Make a new one, or use ops.")
 
     @property
     def ndim(self) -> int:
@@ -78,9 +123,29 @@ class SymbolicTensor:
 
     @property
     def sparse(self) -> bool:
-        return False
+        return self._kind.sparse
 
-    ragged = sparse
+    @sparse.setter
+    def sparse(self, value: bool) -> None:
+        raise self._immutable("sparse")
+
+    @property
+    def ragged(self) -> bool:
+        return self._kind.ragged
+
+    @ragged.setter
+    def ragged(self, value: bool) -> None:
+        raise self._immutable("ragged")
+
+    @property
+    def ragged_rank(self) -> int | None:
+        """How many dimensions vary, if it is ragged."""
+        return self._kind.ragged_rank
+
+    @property
+    def row_splits_dtype(self) -> str | None:
+        """The dtype of the offsets of a ragged tensor's rows."""
+        return self._kind.row_splits_dtype
 
     def reshape(self, newshape: Any) -> SymbolicTensor:
         from unidl import ops

@@ -12,7 +12,9 @@ import numpy as np
 from unidl import dtype_policies, dtypes, tree
 from unidl._state import state
 from unidl.backend import active
+from unidl.config import shown_cause
 from unidl.errors import OpError
+from unidl.graph.operation import Operation
 from unidl.graph.symbolic import SymbolicTensor, like, symbols
 from unidl.layers._calling import CallSpec, attach_mask, call_spec, record_layer, run_in_trace, shapes_of
 from unidl.layers._contents import Contents
@@ -275,7 +277,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
                     training = state.training
                     return self.call(x, training=self._default_training() if training is None else training)
                 except OpError as error:
-                    raise self._complaint(error, x) from error.__cause__
+                    raise self._complaint(error, x) from shown_cause(error)
         return self._invoke(args, kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -306,7 +308,7 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         try:
             return self._run(spec, bound)
         except OpError as error:
-            raise self._complaint(error, spec.first(bound)) from error.__cause__
+            raise self._complaint(error, spec.first(bound)) from shown_cause(error)
 
     def _run(self, spec: CallSpec, bound: dict[str, Any]) -> Any:
         """Call with `training` and masks filled in; losses and the output's mask are noted."""
@@ -538,3 +540,4 @@ def _finished(build: Any) -> Any:
 
 
 Layer.build = _finished(Layer.build)  # type: ignore[method-assign]
+Operation.register(Layer)

@@ -11,6 +11,7 @@ from unidl import tree
 from unidl.backend import active
 from unidl.errors import GraphError, OpError, describe
 from unidl.graph.symbolic import LayerNode, SymbolicTensor, substitute
+from unidl.layers._base import Layer
 from unidl.layers._calling import mask_of
 from unidl.layers._input import InputLayer
 from unidl.training._structures import leaves
@@ -46,7 +47,7 @@ class Net:
             if isinstance(tensor.node, LayerNode) and isinstance(tensor.node.layer, InputLayer):
                 layers[id(tensor.node.layer)] = tensor.node.layer
         for node in self.nodes:
-            if isinstance(node, LayerNode):
+            if isinstance(node, LayerNode) and isinstance(node.layer, Layer):  # others are operations, without weights
                 layers.setdefault(id(node.layer), node.layer)
         self.layers = list(layers.values())
 
@@ -68,17 +69,21 @@ class Net:
                 order.append(node)
                 continue
             if isinstance(node, LayerNode) and isinstance(node.layer, InputLayer):
-                raise GraphError(
-                    f"Model {self.name!r}: its outputs depend on input {node.layer.name!r}, which is not among "
-                    f"its inputs "
-                    f"({[t.name for t in self.flat_inputs]})."
-                )
+                raise self._unconnected(node.layer.name)
             open_nodes.add(id(node))
             todo.append((node, True))
             for tensor in node.inputs():
+                if tensor.node is None and tensor.value is None and id(tensor) not in known:
+                    raise self._unconnected(tensor.name or repr(tensor))
                 if id(tensor) not in known and tensor.node is not None and id(tensor.node) not in done:
                     todo.append((tensor.node, False))
         return order
+
+    def _unconnected(self, name: str) -> GraphError:
+        return GraphError(
+            f"Output of model {self.name!r} is not connected to `inputs` alone: its outputs depend on input {name!r}, "
+            f"which is not among its inputs ({[t.name for t in self.flat_inputs]})."
+        )
 
     def names(self) -> list[str]:
         """The inputs' names."""

@@ -156,7 +156,8 @@ class Model(Trainer, Layer):
         return self._net.run(inputs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._net is not None and state.trace is None and not self.run_eagerly and len(args) == 1:
+        replayed = self._net is not None and not self.run_eagerly and len(args) == 1
+        if replayed and state.trace is None and state.scope is None:
             return self._replayed(args[0], kwargs)
         return self._invoke(args, kwargs)
 

@@ -145,8 +145,8 @@ def _known_dtype(op: Op, values: tuple[Any, ...], dtype: Any) -> str:
 def _slow(op: Op, implementation: Any, values: tuple[Any, ...]) -> Any:
     """Record if anything is symbolic; otherwise convert, promote and run."""
     try:
-        if state.autocast is not None:
-            values = autocast(op, values)
+        if state.autocast is not None or state.scope is not None:
+            values = read_variables(op, values)
         if state.trace is not None or _symbolic(op, values):
             return record(op, values)
         prepared = _prepare(op, values, _native, _cast_native)
@@ -299,17 +299,24 @@ def _cast_symbol(value: SymbolicTensor, dtype: str) -> SymbolicTensor:
     return record(TABLE["cast"], (value, dtype))
 
 
-def autocast(op: Op, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments with the variables among them read in the dtype that the layer computes in."""
+def read_variable(variable: Any) -> Any:
+    """What `variable` is to the code that runs: the scope's value for it, in the dtype that the layer computes in."""
+    value = variable if state.scope is None else state.scope.get(variable)
     dtype = state.autocast
-    assert dtype is not None
+    if dtype is None or not getattr(variable, "autocast", True):
+        return value
+    if dtype_of(value) == dtype or dtype_of(value) not in FLOATS:
+        return value
+    if state.trace is not None or type(value) is SymbolicTensor:
+        return _cast_symbol(as_symbol(value), dtype)
+    return active.cast(value, dtype)
+
+
+def read_variables(op: Op, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments with the variables among them as they are to be read."""
 
     def read(value: Any) -> Any:
-        if not isinstance(value, active.Variable) or not getattr(value, "autocast", True):
-            return value
-        if active.dtype(value) == dtype or active.dtype(value) not in FLOATS:
-            return value
-        return _cast_symbol(as_symbol(value), dtype) if state.trace is not None else active.cast(value, dtype)
+        return read_variable(value) if isinstance(value, active.Variable) else value
 
     def argument(name: str, value: Any) -> Any:
         kind = op.tensor_parameters.get(name)

@@ -19,6 +19,8 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
     """
 
     name = None if dtype is None else dtype_name(dtype)
+    if state.scope is not None and isinstance(x, VariableMixin):
+        x = state.scope.get(x)
     if type(x) is SymbolicTensor or state.trace is not None:
         return as_symbol(x, name)
     if active.is_tensor(x):
@@ -33,7 +35,7 @@ def array(x: Any, dtype: Any = None) -> Any:
 
 def convert_to_numpy(x: Any) -> Any:
     """`x` as a NumPy array on the host; a variable's is a copy, since variables change in place."""
-    return host_array(x).copy() if isinstance(x, VariableMixin) else host_array(x)
+    return x.numpy() if isinstance(x, VariableMixin) else host_array(x)
 
 
 def is_tensor(x: Any) -> bool:

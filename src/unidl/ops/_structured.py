@@ -63,5 +63,11 @@ def with_gradient(body: Any, backward: Any, count: int, xs: Tensors, operands: T
     return tuple(TensorSpec(t.shape, t.dtype) for t in body.outputs[:count])
 
 
+@primitive
+def recomputed(body: Any, operands: Tensors) -> tuple[Tensor, ...]:
+    """``body(*operands)``, computed once more when the gradient is taken in place of keeping what it needs."""
+    return tuple(TensorSpec(t.shape, t.dtype) for t in body.outputs)
+
+
 #: The names of the ops above: the conformance kit tests them through the functions of `unidl.ops.control`.
-STRUCTURED = ("branch", "loop", "steps", "with_gradient")
+STRUCTURED = ("branch", "loop", "steps", "with_gradient", "recomputed")

@@ -7,12 +7,15 @@ between two drawings a step costs one look at the clock. `rich` is imported by t
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from unidl.config import is_interactive_logging_enabled
 
 Logs = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
 
@@ -38,7 +41,7 @@ def style_of_output(verbose: Any = "auto", stream: Any = None) -> str:
         raise ValueError(f"`verbose` must be 0 (silent), 1 (bar), 2 (one line per epoch) or 'auto', not {verbose!r}.")
     if verbose == 0:
         return "none"
-    if verbose == 2:
+    if verbose == 2 or (stream is None and not is_interactive_logging_enabled()):
         return "plain"
     if stream is None and _in_notebook():
         return "notebook"
@@ -115,9 +118,12 @@ class ProgressBar:
             return
         line = self._line(_values(logs), time.perf_counter(), "", final=True)
         if self.style == "plain":
-            stream = sys.stdout if self.stream is None else self.stream
-            stream.write(line.plain() + "\n")
-            stream.flush()
+            if self.stream is None and not is_interactive_logging_enabled():
+                logging.getLogger("unidl").info(line.plain())
+            else:
+                stream = sys.stdout if self.stream is None else self.stream
+                stream.write(line.plain() + "\n")
+                stream.flush()
         else:
             self._display().show(line, last=True)
         self.close()

@@ -14,6 +14,7 @@ import numpy as np
 
 from unidl import ops, tree
 from unidl.backend import active
+from unidl.config import limited_epochs, limited_steps
 from unidl.training.learner import Learner, unpack_x_y_sample_weight
 
 #: Which loop a kind of step belongs to, as in `stop_training`.
@@ -108,6 +109,10 @@ class Trainer(Learner):
                 batch_size=validation_batch_size or batch_size,
                 steps=validation_steps,
             )
+        steps_per_epoch = limited_steps(steps_per_epoch, adapter.num_batches)
+        epochs = limited_epochs(epochs)
+        if validation is not None:
+            validation_steps = limited_steps(validation_steps, validation.num_batches)
         steps = steps_per_epoch or adapter.num_batches
         hooks = CallbackList(
             callbacks,
@@ -232,6 +237,7 @@ class Trainer(Learner):
             raise TypeError(f"evaluate() does not take {sorted(kwargs)}.")
         self._require_compiled("evaluate()")
         adapter = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        steps = limited_steps(steps, adapter.num_batches)
         hooks = CallbackList(
             callbacks, model=self, add_history=False, add_progbar=verbose != 0, verbose=verbose, epochs=1,
             steps=steps or adapter.num_batches,
@@ -260,6 +266,7 @@ class Trainer(Learner):
         from unidl.training.data import adapt
 
         adapter = adapt(x, batch_size=batch_size, steps=steps)
+        steps = limited_steps(steps, adapter.num_batches)
         hooks = CallbackList(
             callbacks, model=self, add_history=False, add_progbar=verbose != 0, verbose=verbose, epochs=1,
             steps=steps or adapter.num_batches,

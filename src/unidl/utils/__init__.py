@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from unidl.backend import standardize_dtype
+from unidl.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from unidl.saving import (
     CustomObjectScope,
     custom_object_scope,
@@ -46,8 +51,11 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_source_inputs",
     "image_dataset_from_directory",
+    "is_interactive_logging_enabled",
     "is_keras_tensor",
     "legacy",
     "model_to_dot",

@@ -59,9 +59,11 @@ def clear_session(free_memory: bool = True) -> None:
         free_memory: collect unreachable objects now.
     """
     from unidl import _seed
+    from unidl.backend import _uids
     from unidl.layers import _base
 
     _base._counts.clear()
+    _uids.clear()
     _seed.forget()
     if free_memory:
         gc.collect()
