@@ -258,3 +258,15 @@ def test_examples_in_docstrings(name: str) -> None:
     for test in tests:
         runner.run(test)
     assert runner.summarize(verbose=False).failed == 0
+
+
+@pytest.mark.once
+def test_older_names_of_mixed_precision() -> None:
+    before = unidl.mixed_precision.global_policy()
+    try:
+        unidl.mixed_precision.set_global_policy("mixed_float16")
+        assert unidl.mixed_precision.dtype_policy() == unidl.mixed_precision.Policy("mixed_float16")
+        assert unidl.layers.Dense(1).compute_dtype == "float16"
+    finally:
+        unidl.mixed_precision.set_global_policy(before)
+    assert unidl.mixed_precision.LossScaleOptimizer is optimizers.LossScaleOptimizer
