@@ -55,6 +55,7 @@ TRAINED = {
     *("RNN", "LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"),
     *("TimeDistributed", "BatchNormalization", "LayerNormalization", "GroupNormalization"),
     *("EinsumDense", "ReversibleEmbedding", "GroupQueryAttention", "AdditiveAttention", "Attention"),
+    *("RMSNormalization", "SpectralNormalization"),
     *(case.layer for case in CASES if "Conv" in case.layer),
 }
 
@@ -153,4 +154,7 @@ def test_masks_pass_on_as_in_keras(case: Case, keras: dict[str, np.ndarray]) -> 
 
 
 def test_the_cases_that_keras_computes_otherwise_are_few() -> None:
-    assert [name for name, case in BY_NAME.items() if not case.keras] == ["attention_masks"]
+    assert [name for name, case in BY_NAME.items() if not case.keras] == [
+        "spectral_normalization_embedding",
+        "attention_masks",
+    ]

@@ -272,6 +272,28 @@ def test_frozen_batch_normalization_is_seen_by_a_recorded_model() -> None:
     np.testing.assert_array_equal(host(layer.moving_mean)[0], moved)
 
 
+@pytest.mark.skipif(not active.trains, reason="the NumPy backend does not train")
+def test_spectral_normalization_trains_the_weight_that_it_has_normalized() -> None:
+    """Recorded as eagerly: the optimizer starts from the weight that the call has set."""
+    x = np.random.default_rng(0).standard_normal((8, 4)).astype("float32")
+    ends = []
+    for run_eagerly in (False, True):
+        unidl.utils.set_random_seed(1)
+        layer = layers.SpectralNormalization(layers.Dense(3))
+        model = unidl.Sequential([layers.Input((4,)), layer, layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=run_eagerly)
+        model.fit(x, x[:, :1], epochs=3, batch_size=4, shuffle=False, verbose=0)
+        ends.append(model.get_weights())
+        assert abs(np.linalg.svd(host(layer.kernel)[0])[1][0] - 1) < 0.3
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_layer_without_a_weight_has_nothing_to_normalize() -> None:
+    with pytest.raises(ValueError, match=r"spectral_normalization.*ReLU.*'kernel' nor 'embeddings'"):
+        layers.SpectralNormalization(layers.ReLU())(ones(2, 3))
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
 @pytest.mark.parametrize("recorded", [False, True], ids=["eager", "recorded"])
 def test_a_stateful_layer_continues_where_it_ended(kind: str, recorded: bool) -> None:
@@ -433,6 +455,13 @@ def test_a_built_layer_refuses_another_size_or_rank(case: str, shape: Any, words
         (lambda: layers.Conv2DTranspose(3, 3, strides=2, output_padding=2), "output_padding"),
         (lambda: layers.Dropout(1.5), "rate"),
         (lambda: layers.Permute((1, 3)), "dims"),
+        (lambda: layers.GroupNormalization(0), "argument `groups`"),
+        (lambda: layers.SpectralNormalization(layers.Dense(2), 0), "power_iterations"),
+        (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"r": 1}), "Received invalid keys"),
+        (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"rmin": 1, "rmax": 0}), "rmax should be"),
+        (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"dmax": -1}), "dmax should be non-negative"),
+        (lambda: layers.Dropout(0.5, noise_shape=(2, 0)), "noise_shape"),
+        (lambda: layers.ReLU(threshold=None), "threshold"),
         (lambda: layers.Dot(axes=0), "axis 0"),
         (lambda: layers.Bidirectional(layers.Dense(3)), "LSTM"),
         (lambda: layers.MultiHeadAttention(0, 3), "num_heads"),

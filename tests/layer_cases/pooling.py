@@ -13,6 +13,20 @@ def cases() -> list[Case]:
         Case("global_average_pooling1d_keepdims", "GlobalAveragePooling1D", {"keepdims": True}, "b t 3"),
         Case("global_max_pooling2d_keepdims", "GlobalMaxPooling2D", {"keepdims": True}, "b h w 3"),
     ]
+    for kind in ("Average", "Max"):
+        tag = f"adaptive_{kind.lower()}"
+        cases += [
+            Case(f"{tag}_1d", f"Adaptive{kind}Pooling1D", {"output_size": 3}, "b 7 3"),
+            Case(f"{tag}_1d_more", f"Adaptive{kind}Pooling1D", {"output_size": 7}, "b 5 3"),
+            Case(f"{tag}_2d", f"Adaptive{kind}Pooling2D", {"output_size": [2, 5]}, "b 6 7 3"),
+            Case(
+                f"{tag}_2d_first",
+                f"Adaptive{kind}Pooling2D",
+                {"output_size": 3, "data_format": "channels_first"},
+                "b 3 6 7",
+            ),
+            Case(f"{tag}_3d", f"Adaptive{kind}Pooling3D", {"output_size": [2, 1, 3]}, "b 4 5 6 2"),
+        ]
     for padding in ("valid", "same"):
         for kind in ("Max", "Average"):
             tag = f"{kind.lower()}_{padding}"

@@ -190,6 +190,13 @@ class Executable:
         _check(status)
         return [_ndarray(_Handle(results[i])) for i in range(count.value)]
 
+    def take_updates(self, variables: Sequence[Any]) -> list[tuple[Any, int]]:
+        """Those updates that are of `variables`, with the place of the value; `finish` leaves them out from now on."""
+        ids = {id(v) for v in variables}
+        taken = [update for update in self._updates if id(update[0]) in ids]
+        self._updates = [update for update in self._updates if id(update[0]) not in ids]
+        return taken
+
     def finish(self, results: Sequence[Any]) -> tuple[Any, ...]:
         """Apply the updates; the outputs."""
         for variable, place in self._updates:
@@ -255,9 +262,12 @@ def train_step(
     start: Callable[..., Any]
     finish: Callable[[Any], tuple[Any, ...]]
     gradients: list[Any] | None
+    early: list[tuple[Any, int]] = []
     if isinstance(forward, Executable):
         run = Executable(forward.graph, forward.backend, heads=1)
         start, finish = run.start, run.finish
+        # What the forward step sets a trained variable to is what the optimizer starts from.
+        early = run.take_updates(variables)
         gradients = [v.gradient if id(v) in run.reads else None for v in variables]
     else:
         start, finish, gradients = forward, tuple, None
@@ -281,6 +291,8 @@ def train_step(
             set_training(ctypes.c_int(training), old_training)
         if not constant and (gradients is not None or on_tape(results[0])):
             backward(results[0])
+        for variable, place in early:
+            assign(variable, results[place])
         if gradients is None:
             apply([v.gradient if v._fresh_grad else None for v in variables])
         else:

@@ -11,6 +11,7 @@ from unidl.layers._serialization import *
 from unidl.layers._spec import *
 from unidl.layers.activations import *
 from unidl.layers.attention import *
+from unidl.layers.batch_normalization import *
 from unidl.layers.bidirectional import *
 from unidl.layers.conv_lstm import *
 from unidl.layers.convolutional import *
@@ -31,6 +32,7 @@ from unidl.layers.regularization import *
 from unidl.layers.reshaping import *
 from unidl.layers.rnn import *
 from unidl.layers.rnn_cells import *
+from unidl.layers.spectral_normalization import *
 from unidl.layers.time_distributed import *
 from unidl.layers.transposed import *
 from unidl.layers.wrappers import *

@@ -1,24 +1,28 @@
-"""Normalization: over the batch, over features, over groups of channels."""
+"""Normalization of each example by itself: over features, over groups of channels."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from unidl import ops
 from unidl.backend.attributes import require
-from unidl.config import epsilon as fuzz
 from unidl.layers._base import InputSpec, Layer
-from unidl.layers._common import refuse, require_known, resolve
+from unidl.layers._common import require_known, resolve
 from unidl.ops._declare import axis_index
 
-__all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization"]
+__all__ = ["GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
 
 
 class _Normalization(Layer):
-    """What makes `gamma` and `beta`."""
+    """What makes `gamma` and `beta`.
+
+    They stay in their own dtype: under a mixed policy inputs are normalized in float32.
+    """
 
     gamma: Any
     beta: Any
+    _short = False
 
     def _settings(self, center: bool, scale: bool, arguments: dict[str, Any]) -> None:
         self.center = center
@@ -29,12 +33,14 @@ class _Normalization(Layer):
         resolve(self, **arguments)
 
     def _affine(self, shape: tuple[int, ...]) -> None:
+        self._short = self.compute_dtype in ("float16", "bfloat16") and self.variable_dtype != self.compute_dtype
         if self.scale:
             self.gamma = self.add_weight(
                 shape,
                 self.gamma_initializer,
                 regularizer=self.gamma_regularizer,
                 constraint=self.gamma_constraint,
+                autocast=False,
                 name="gamma",
             )
         if self.center:
@@ -43,113 +49,9 @@ class _Normalization(Layer):
                 self.beta_initializer,
                 regularizer=self.beta_regularizer,
                 constraint=self.beta_constraint,
+                autocast=False,
                 name="beta",
             )
-
-
-class BatchNormalization(_Normalization):
-    """Mean 0 and variance 1 of each feature over the batch, times `gamma` plus `beta`.
-
-    (Ioffe & Szegedy, arXiv:1502.03167.) In training, while the layer is trainable, with the batch's
-    own moments, which also move the averages ``moving = moving * momentum + batch * (1 - momentum)``;
-    otherwise with those averages. Masked elements do not count towards the moments.
-
-    Args:
-        axis: the features' axis.
-        momentum: of the moving averages.
-        epsilon: added to the variance.
-        center, scale: whether there is a `beta`, a `gamma`.
-
-    Weights: gamma, beta, moving_mean, moving_variance, each (features,).
-    """
-
-    def __init__(
-        self,
-        axis: int = -1,
-        momentum: float = 0.99,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        renorm: bool = False,
-        renorm_clipping: Any = None,
-        renorm_momentum: float = 0.99,
-        synchronized: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        refuse("BatchNormalization", renorm=renorm, renorm_clipping=renorm_clipping, synchronized=synchronized)
-        self.axis = axis
-        self.momentum = float(momentum)
-        self.epsilon = float(epsilon)
-        self.moving_mean: Any = None
-        self.moving_variance: Any = None
-        self._settings(
-            center,
-            scale,
-            dict(
-                beta_initializer=beta_initializer,
-                gamma_initializer=gamma_initializer,
-                moving_mean_initializer=moving_mean_initializer,
-                moving_variance_initializer=moving_variance_initializer,
-                beta_regularizer=beta_regularizer,
-                gamma_regularizer=gamma_regularizer,
-                beta_constraint=beta_constraint,
-                gamma_constraint=gamma_constraint,
-            ),
-        )
-
-    def build(self, input_shape: Any) -> None:
-        features = require_known(input_shape, self.axis)
-        self._affine((features,))
-        self.moving_mean = self.add_weight(
-            (features,), self.moving_mean_initializer, trainable=False, name="moving_mean"
-        )
-        self.moving_variance = self.add_weight(
-            (features,), self.moving_variance_initializer, trainable=False, name="moving_variance"
-        )
-        self.input_spec = InputSpec(min_ndim=2, axes={self.axis: features})
-
-    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        if not training or not self._trainable:
-            return ops.batch_normalization(
-                inputs, self.moving_mean, self.moving_variance, self.axis, self.beta, self.gamma, self.epsilon
-            )
-        if mask is None:
-            result, mean, variance = ops.batch_normalization_training(
-                inputs, self.axis, self.beta, self.gamma, self.epsilon
-            )
-        else:
-            mean, variance = self._masked_moments(inputs, mask)
-            result = ops.batch_normalization(inputs, mean, variance, self.axis, self.beta, self.gamma, self.epsilon)
-            mean, variance = ops.stop_gradient(mean), ops.stop_gradient(variance)
-        kept, new = self.momentum, 1.0 - self.momentum
-        self.moving_mean.assign(ops.add(ops.multiply(self.moving_mean, kept), ops.multiply(mean, new)))
-        self.moving_variance.assign(ops.add(ops.multiply(self.moving_variance, kept), ops.multiply(variance, new)))
-        return result
-
-    def _masked_moments(self, x: Any, mask: Any) -> tuple[Any, Any]:
-        """Mean and variance of the elements that count; the fuzz factor keeps a batch of none finite."""
-        rank = len(x.shape)
-        a = axis_index(self.axis, rank)
-        require(
-            a >= len(mask.shape),
-            f"a mask of {len(mask.shape)} dimensions does not leave axis {a} of the features apart.",
-        )
-        over = tuple(i for i in range(rank) if i != a)
-        weights = ops.cast(ops.expand_dims(mask, tuple(range(len(mask.shape), rank))), self.compute_dtype)
-        weights = ops.multiply(ops.ones_like(x), weights)
-        count = ops.add(ops.sum(weights, over, True), fuzz())
-        mean = ops.divide(ops.sum(ops.multiply(x, weights), over, True), count)
-        variance = ops.divide(ops.sum(ops.multiply(ops.square(ops.subtract(x, mean)), weights), over, True), count)
-        return ops.squeeze(mean, over), ops.squeeze(variance, over)
 
 
 class LayerNormalization(_Normalization):
@@ -158,6 +60,8 @@ class LayerNormalization(_Normalization):
     Args:
         axis: an int, or several.
         epsilon: added to the variance.
+        rms_scaling: deprecated; only divide by the standard deviation, without a `beta`. `RMSNormalization` does
+            what the name says.
 
     Weights: gamma, beta, of the shape of the normalized dimensions.
     """
@@ -176,12 +80,20 @@ class LayerNormalization(_Normalization):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
+        self.rms_scaling = bool(kwargs.pop("rms_scaling", False))
         super().__init__(**kwargs)
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.axis = _checked_axis("LayerNormalization", axis)
         self.epsilon = float(epsilon)
+        if self.rms_scaling:
+            warnings.warn(
+                "LayerNormalization(rms_scaling=True) divides by the standard deviation, and not by the root of the "
+                "mean square: it is deprecated. Use RMSNormalization.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
         self._settings(
-            center,
-            scale,
+            center and not self.rms_scaling,
+            scale or self.rms_scaling,
             dict(
                 beta_initializer=beta_initializer,
                 gamma_initializer=gamma_initializer,
@@ -193,19 +105,43 @@ class LayerNormalization(_Normalization):
         )
 
     def build(self, input_shape: Any) -> None:
-        rank = len(input_shape)
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
-        self._axes = tuple(sorted(axis_index(a, rank) for a in axes))
-        sizes = {a: require_known(input_shape, a) for a in self._axes}
-        self._affine(tuple(sizes.values()))
-        self.input_spec = InputSpec(ndim=rank, axes=sizes)
-        # The usual case stays valid for inputs of any rank.
-        if self._axes == (rank - 1,):
-            self._axes = (-1,)
-            self.input_spec = InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
+        self._axes, sizes, self.input_spec = _features(self.axis, input_shape)
+        self._affine(sizes)
 
     def call(self, inputs: Any) -> Any:
-        return ops.layer_normalization(inputs, self.gamma, self.beta, self._axes, self.epsilon)
+        if self.rms_scaling:
+            return self._scaled(inputs)
+        result = ops.layer_normalization(inputs, self.gamma, self.beta, self._axes, self.epsilon)
+        return ops.cast(result, self.compute_dtype) if self._short else result
+
+    def _scaled(self, x: Any) -> Any:
+        x = ops.cast(x, "float32") if self._short else x
+        result = ops.multiply(x, ops.rsqrt(ops.add(ops.var(x, self._axes, True), self.epsilon)))
+        axes = [axis_index(a, len(x.shape)) for a in self._axes]
+        sizes = iter(tuple(self.gamma.shape))
+        result = ops.multiply(
+            result, ops.reshape(self.gamma, [next(sizes) if i in axes else 1 for i in range(len(x.shape))])
+        )
+        return ops.cast(result, self.compute_dtype) if self._short else result
+
+
+def _checked_axis(layer: str, axis: Any) -> Any:
+    """`axis` as an int or a list of ints."""
+    if isinstance(axis, (list, tuple)) and all(isinstance(a, int) for a in axis):
+        return list(axis)
+    if not isinstance(axis, int):
+        raise TypeError(f"{layer}: `axis` must be an int or a list/tuple of ints, not {axis!r}.")
+    return axis
+
+
+def _features(axis: Any, shape: Any) -> tuple[tuple[int, ...], tuple[int, ...], InputSpec]:
+    """The axes in rising order, their sizes, and what an input must then be like."""
+    rank = len(shape)
+    axes = tuple(sorted(axis_index(a, rank) for a in (axis if isinstance(axis, list) else [axis])))
+    sizes = {a: require_known(shape, a) for a in axes}
+    if axes == (rank - 1,):  # the usual case stays valid for inputs of any rank
+        return (-1,), tuple(sizes.values()), InputSpec(min_ndim=2, axes={-1: shape[-1]})
+    return axes, tuple(sizes.values()), InputSpec(ndim=rank, axes=sizes)
 
 
 class GroupNormalization(_Normalization):
@@ -234,6 +170,11 @@ class GroupNormalization(_Normalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not isinstance(groups, int) or isinstance(groups, bool) or (groups <= 0 and groups != -1):
+            raise ValueError(
+                "GroupNormalization: argument `groups` must be a positive int, or -1 for one channel each, "
+                f"not {groups!r}."
+            )
         self.groups = groups
         self.axis = axis
         self.epsilon = float(epsilon)
@@ -253,12 +194,59 @@ class GroupNormalization(_Normalization):
     def build(self, input_shape: Any) -> None:
         channels = require_known(input_shape, self.axis, "channels")
         self._groups = channels if self.groups == -1 else self.groups
+        what = f"an input of shape {tuple(input_shape)}"
         require(
-            self._groups > 0 and channels % self._groups == 0,
-            f"{self.groups} groups do not divide the {channels} channels of an input of shape {tuple(input_shape)}.",
+            self._groups <= channels,
+            f"{self.groups} groups cannot be more than the number of channels, {channels} channels in {what}.",
         )
+        require(channels % self._groups == 0, f"{self.groups} groups do not divide the {channels} channels of {what}.")
         self._affine((channels,))
         self.input_spec = InputSpec(min_ndim=2, axes={self.axis: channels})
 
     def call(self, inputs: Any) -> Any:
-        return ops.group_normalization(inputs, self._groups, self.gamma, self.beta, self.axis, self.epsilon)
+        result = ops.group_normalization(inputs, self._groups, self.gamma, self.beta, self.axis, self.epsilon)
+        return ops.cast(result, self.compute_dtype) if self._short else result
+
+
+class RMSNormalization(Layer):
+    """``x / sqrt(mean(x ** 2) + epsilon) * scale``, the mean over `axis` (Zhang & Sennrich, arXiv:1910.07467).
+
+    Args:
+        axis: an int, or several.
+        epsilon: added to the mean square.
+
+    Weights: scale, of the shape of the normalized dimensions.
+    """
+
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = _checked_axis("RMSNormalization", axis)
+        self.epsilon = epsilon
+        self.scale: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        self._axes, sizes, self.input_spec = _features(self.axis, input_shape)
+        self.scale = self.add_weight(sizes, "ones", name="scale")
+
+    def call(self, inputs: Any) -> Any:
+        return ops.rms_normalization(inputs, self.scale, self._axes, self.epsilon)
+
+
+class UnitNormalization(Layer):
+    """Each example divided by its Euclidean length over `axis`, so that this becomes 1.
+
+    Args:
+        axis: an int, or several.
+
+    A length of 0 stays 0.
+    """
+
+    _stateless = True
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = _checked_axis("UnitNormalization", axis)
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        return ops.normalize(inputs, self.axis, 2, 1e-12)

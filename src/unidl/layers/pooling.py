@@ -10,6 +10,8 @@ from unidl.config import checked_data_format
 from unidl.layers._base import InputSpec, Layer
 
 __all__ = [
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
     "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalAvgPool1D", "GlobalAvgPool2D",
     "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D",
@@ -150,6 +152,84 @@ class AveragePooling3D(_AveragePooling):
         **kwargs: Any,
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, name, kwargs)
+
+
+class _AdaptivePooling(Layer):
+    """Pooling over as many bins as `output_size` says.
+
+    Args:
+        output_size: number of bins, an int or one for each spatial dimension.
+    """
+
+    spatial = 1
+    _stateless = True
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(output_size, (int, tuple, list)):
+            raise TypeError(
+                f"{type(self).__name__}: `output_size` must be an int or {self.spatial} ints, not {output_size!r}."
+            )
+        self.output_size = sized(output_size, self.spatial, "output_size")
+        self.data_format = checked_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.spatial + 2)
+
+
+class AdaptiveAveragePooling1D(_AdaptivePooling):
+    """The means of `output_size` bins that together cover the time: (batch, time, channels) to (batch, bins, channels).
+
+    Bin i of n covers the steps from ``floor(i * time / n)`` to below ``ceil((i + 1) * time / n)``; the time must be
+    known.
+
+    Args:
+        output_size: number of bins.
+        data_format: "channels_last" or "channels_first".
+
+    Example:
+        >>> from unidl import layers, ops
+        >>> x = ops.reshape([1.0, 2.0, 3.0, 4.0, 5.0], (1, 5, 1))
+        >>> print(ops.convert_to_numpy(ops.ravel(layers.AdaptiveAveragePooling1D(2)(x))))
+        [2. 4.]
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return ops.adaptive_average_pool(inputs, self.output_size, self.data_format)
+
+
+class AdaptiveAveragePooling2D(AdaptiveAveragePooling1D):
+    """The means of ``output_size`` = (rows, columns) bins that cover an image; as `AdaptiveAveragePooling1D`."""
+
+    spatial = 2
+
+
+class AdaptiveAveragePooling3D(AdaptiveAveragePooling1D):
+    """The means of bins that cover a volume; as `AdaptiveAveragePooling1D`, for three dimensions."""
+
+    spatial = 3
+
+
+class AdaptiveMaxPooling1D(_AdaptivePooling):
+    """The largest element of each bin of `AdaptiveAveragePooling1D`.
+
+    Args:
+        output_size: number of bins.
+        data_format: "channels_last" or "channels_first".
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return ops.adaptive_max_pool(inputs, self.output_size, self.data_format)
+
+
+class AdaptiveMaxPooling2D(AdaptiveMaxPooling1D):
+    """The largest element of each bin of `AdaptiveAveragePooling2D`."""
+
+    spatial = 2
+
+
+class AdaptiveMaxPooling3D(AdaptiveMaxPooling1D):
+    """The largest element of each bin of `AdaptiveAveragePooling3D`."""
+
+    spatial = 3
 
 
 class _GlobalPooling(Layer):
