@@ -206,3 +206,18 @@ def test_bad_distillers():
         distiller.compile("adam")
     with pytest.raises(ValueError, match="`metrics` must be"):
         distiller.compile("adam", LOSS, metrics="accuracy")
+
+
+@trains
+def test_compiled_models_keep_their_metrics_to_themselves():
+    teacher, student = models()
+    x, y = data()
+    for model in (teacher, student):
+        model.compile("adam", LOSS, metrics=[unidl.metrics.SparseCategoricalAccuracy(name="accuracy")])
+        model.fit(x, y, verbose=0)
+    distiller = Distiller(teacher, student, LogitsDistillation())
+    distiller.compile("adam", LOSS, metrics=["accuracy"])
+    scores = distiller.evaluate(x, y, verbose=0, return_dict=True)
+    names = ["accuracy", "distillation_loss", "loss", "student_loss", "total_loss"]
+    assert sorted(scores) == names and sorted(distiller.metrics_names) == names
+    assert scores["accuracy"] == pytest.approx((student.predict(x, verbose=0).argmax(1) == y).mean())

@@ -99,6 +99,22 @@ def test_custom_layer(tmp_path: Path) -> None:
     assert fingerprint == pytest.approx(expected, rel=2e-3)
 
 
+@trains
+def test_distillation(tmp_path: Path) -> None:
+    printed = run("distillation.py", tmp_path)
+    student = number(r"student accuracy ([\d.]+)", printed)
+    assert student >= number(r"labels: accuracy ([\d.]+)", printed) + 0.1
+    assert number(r"([\d.]+) at first", printed) > 2 * number(r"([\d.]+) at last", printed)
+
+
+@trains
+def test_picture_folders(tmp_path: Path) -> None:
+    printed = run("picture_folders.py", tmp_path)
+    assert "classes: circle, cross, square" in printed
+    assert "event files: train, validation" in printed
+    assert number(r"validation accuracy ([\d.]+)", printed) >= 0.8
+
+
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text()
     assert [p.name for p in sorted(EXAMPLES.glob("*.py")) if f'"{p.name}"' not in text] == []

@@ -133,13 +133,18 @@ class Learner:
 
     @property
     def metrics(self) -> list[Any]:
-        """Loss, compiled metrics, and metrics that are attributes of the model or its layers."""
+        """Loss, compiled metrics, and metrics that are attributes of the model or its layers.
+
+        What models inside it were compiled with is not part of it: it is not this model that updates that.
+        """
         own: list[Any] = [] if self._loss_mean is None else [self._loss_mean]
         if self._compiled_loss is not None:
             own += self._compiled_loss.trackers
         if self._compiled_metrics is not None:
             own += self._compiled_metrics.metrics
+        inner = [v for v in self._flatten_layers() if v is not self and isinstance(v, Learner)]  # type: ignore[attr-defined]
         known = {id(m) for m in own}
+        known |= {id(m) for v in inner for m in (v._loss_mean, *tree.flatten(getattr(v, "_compile_arguments", {})))}
         return own + [m for m in super().metrics if id(m) not in known]  # type: ignore[misc]
 
     @property
