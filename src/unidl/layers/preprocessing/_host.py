@@ -129,6 +129,10 @@ class DataLayer(Layer):
                 output.set_shape(spec.shape)
         return tree.pack_sequence_as(expected, outputs)
 
+    def convert_weight(self, weight: Any) -> Any:
+        """`weight` as it is: a pipeline of another engine calls the layer on its own engine."""
+        return weight
+
     def _converted(self, value: Any) -> Any:
         if type(value) not in _OWN and not isinstance(value, (np.ndarray, list, tuple, dict, str)):
             if tensorflow_of(value) is not None or hasattr(value, "detach") or hasattr(value, "__array__"):
@@ -164,6 +168,9 @@ class HostLayer(DataLayer):
 
     def call(self, inputs: Any) -> Any:
         return self.on_host(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.output_spec(TensorSpec(tuple(input_shape), "string")).shape
 
     def on_host(self, *tensors: Any) -> Any:
         """`compute` of the tensors' values, now or when the graph runs that is being recorded."""

@@ -1,0 +1,261 @@
+"""The table of the lookup layers: tokens and their indices, counts of tokens, weights of documents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unidl.layers._base import structure
+from unidl.layers.preprocessing._encoding import encode_on_host, encoded_shape
+from unidl.layers.preprocessing._hashes import buckets
+from unidl.layers.preprocessing._host import host_values, strings_of
+from unidl.layers.preprocessing.hashing import hash_function
+
+MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
+
+
+class Vocabulary:
+    """Indices are laid out as [mask] [out of vocabulary]… [tokens]…; only output mode "int" has an index of the mask.
+
+    Args:
+        owner: the layer, for messages.
+        text: whether tokens are strings; else they are integers.
+
+    Attributes:
+        tokens: the tokens proper; None until there is a vocabulary.
+        idf: one weight for each index, in mode "tf_idf".
+    """
+
+    def __init__(
+        self,
+        owner: Any,
+        text: bool,
+        max_tokens: int | None,
+        num_oov: int,
+        mask_token: Any,
+        oov_token: Any,
+        mode: str,
+        pad: bool,
+        invert: bool = False,
+        salt: Any = None,
+        oov_method: str = "farmhash",
+    ) -> None:
+        name = type(owner).__name__
+        if max_tokens is not None and max_tokens <= 1:
+            raise ValueError(f"{name}: If set, `max_tokens` must be greater than 1. It is {max_tokens}.")
+        if pad and max_tokens is None:
+            raise ValueError(f"{name}: If pad_to_max_tokens is True, must set `max_tokens`. It is None.")
+        if num_oov < 0:
+            raise ValueError(f"{name}: `num_oov_indices` must be greater than or equal to 0. It is {num_oov}.")
+        if invert and mode != "int":
+            raise ValueError(f"{name}: `output_mode` must be `'int'` when `invert` is true. It is {mode!r}.")
+        if invert and num_oov != 1:
+            raise ValueError(f"{name}: `num_oov_indices` must be 1 when `invert` is true. It is {num_oov}.")
+        self.owner, self.text, self.max_tokens, self.num_oov = owner, text, max_tokens, num_oov
+        self.mask_token, self.oov_token, self.mode, self.pad = mask_token, oov_token, mode, pad
+        self.hash, self.oov_method = hash_function(salt, name), oov_method
+        self.has_mask = mask_token is not None and mode == "int"
+        self.start = num_oov + self.has_mask
+        self.tokens: list[Any] | None = None
+        self.idf: np.ndarray | None = None
+        self._index: dict[Any, int] = {}
+        self.reset()
+
+    # -- tokens -----------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        return len(self.tokens or ()) + self.start
+
+    @property
+    def depth(self) -> int | None:
+        """The size of vectors; None if it is not known yet."""
+        if self.pad:
+            return self.max_tokens
+        return None if self.tokens is None else self.size
+
+    def listed(self, special: bool = True) -> list[Any]:
+        """All tokens by index, or the tokens proper."""
+        proper = list(self.tokens or ())
+        if not special:
+            return proper
+        return [self.mask_token] * self.has_mask + [self.oov_token] * self.num_oov + proper
+
+    def _plain(self, values: Any) -> list[Any]:
+        array = host_values(values)
+        if self.text:
+            return strings_of(array)
+        return [int(v) for v in array.ravel().tolist()]
+
+    def set(self, vocabulary: Any, idf: Any = None) -> None:
+        """Take tokens from a list, an array or a file with one a line; special tokens may come first."""
+        name = f"Layer {self.owner.path!r}"
+        if isinstance(vocabulary, (str, Path)):
+            vocabulary = read_tokens(vocabulary, name)
+        tokens = self._plain(list(vocabulary) if isinstance(vocabulary, tuple) else vocabulary)
+        if not tokens:
+            raise ValueError(f"{name}: Cannot set an empty vocabulary.")
+        if self.mode == "tf_idf" and idf is None:
+            raise ValueError(f"{name}: `idf_weights` must be set if `output_mode` is 'tf_idf'.")
+        if self.mode != "tf_idf" and idf is not None:
+            raise ValueError(f"{name}: `idf_weights` should only be set if `output_mode` is `'tf_idf'`.")
+        weights = None if idf is None else np.asarray(host_values(idf), np.float64)
+        if weights is not None and len(weights) != len(tokens):
+            raise ValueError(
+                f"{name}: `idf_weights` must be the same length as the vocabulary; there are {len(weights)} weights "
+                f"for {len(tokens)} tokens."
+            )
+        front = None
+        if self.start and tokens[: self.start] == self.listed()[: self.start]:
+            front = None if weights is None else weights[: self.start]
+            tokens, weights = tokens[self.start :], None if weights is None else weights[self.start :]
+        if twice := [t for t, n in Counter(tokens).items() if n > 1]:
+            raise ValueError(f"{name}: The vocabulary has at least one repeated term: {twice[:10]}.")
+        for what, token in (("mask", self.mask_token), ("OOV", self.oov_token)):
+            if token is not None and token in tokens and not (what == "OOV" and self.num_oov == 0):
+                raise ValueError(
+                    f"{name}: Found reserved {what} token {token!r} at position {tokens.index(token)} of the vocabulary "
+                    f"proper; it may only stand at the front: {self.listed()[: self.start]}."
+                )
+        self._take(tokens, weights, front)
+
+    def _take(self, tokens: list[Any], weights: Any, front: Any = None) -> None:
+        if self.max_tokens is not None and len(tokens) + self.start > self.max_tokens:
+            raise ValueError(
+                f"Layer {self.owner.path!r}: Attempted to set a vocabulary larger than the maximum vocab size: "
+                f"{len(tokens) + self.start} tokens, `max_tokens` is {self.max_tokens}."
+            )
+        self.tokens = tokens
+        self._index = {token: i + self.start for i, token in enumerate(tokens)}
+        if self.has_mask:
+            self._index[self.mask_token] = 0
+        elif self.mask_token is not None:
+            self._index[self.mask_token] = -1
+        if weights is not None:
+            average = float(np.mean(weights)) if len(weights) else 0.0
+            full = np.concatenate([np.full(self.start, average) if front is None else front, weights])
+            self.idf = np.concatenate([full, np.zeros((self.depth or self.size) - len(full))]).astype(np.float32)
+        structure["version"] += 1
+
+    # -- learning ---------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        self.counts: Counter[Any] = Counter()
+        self.documents: Counter[Any] = Counter()
+        self.seen = 0
+
+    def count(self, documents: Iterable[list[Any]]) -> None:
+        """Count the tokens of documents."""
+        for tokens in documents:
+            self.counts.update(tokens)
+            self.seen += 1
+            if self.mode == "tf_idf":
+                self.documents.update(set(tokens))
+
+    def count_array(self, values: Any) -> None:
+        """Count a batch: rows are documents, in one dimension elements are."""
+        array = host_values(values)
+        plain = self._plain(array)
+        if array.ndim < 2:
+            self.count([token] for token in plain)
+        else:
+            width = max(1, array.size // array.shape[0]) if array.shape[0] else 1
+            self.count(plain[i : i + width] for i in range(0, len(plain), width))
+
+    def learn(self) -> None:
+        """The most frequent tokens, of equally frequent ones the greater first."""
+        special = {self.mask_token, self.oov_token}
+        found = sorted(((n, t) for t, n in self.counts.items() if t not in special), reverse=True)
+        if self.max_tokens is not None:
+            found = found[: max(0, self.max_tokens - self.start)]
+        tokens = [t for _, t in found]
+        weights = None
+        if self.mode == "tf_idf":
+            weights = np.log(1 + self.seen / (1 + np.array([self.documents[t] for t in tokens], np.float64)))
+        self._take(tokens, weights)
+        self.reset()
+
+    # -- looking up -------------------------------------------------------------------------
+
+    def _require(self) -> None:
+        if self.tokens is None:
+            raise ValueError(
+                f"Layer {self.owner.path!r} has no vocabulary: give `vocabulary`, or call adapt(data) or "
+                "set_vocabulary(tokens) before."
+            )
+
+    def indices(self, tokens: list[Any]) -> np.ndarray:
+        """The index of each token."""
+        self._require()
+        get, outside = self._index.get, -2
+        found = np.fromiter((get(t, outside) for t in tokens), np.int64, len(tokens))
+        places = np.nonzero(found == outside)[0]
+        if len(places):
+            found[places] = self._outside([tokens[i] for i in places])
+        return found
+
+    def _outside(self, tokens: list[Any]) -> Any:
+        if self.num_oov == 0:
+            raise ValueError(
+                f"Layer {self.owner.path!r} has `num_oov_indices=0`, so all inputs must be in the vocabulary, but "
+                f"{tokens[:10]} are not."
+            )
+        if self.num_oov == 1:
+            return self.has_mask
+        if not self.text and self.oov_method == "floormod":
+            return np.array(tokens, np.int64) % self.num_oov + self.has_mask
+        return np.array(buckets(map(str, tokens), self.hash, self.num_oov)) + self.has_mask
+
+    def inverted(self, indices: np.ndarray) -> np.ndarray:
+        """The token of each index."""
+        self._require()
+        table = np.array(self.listed(), object if self.text else np.int64)
+        known = (indices >= 0) & (indices < len(table))
+        tokens = np.where(known, table[np.where(known, indices, 0)], self.oov_token)
+        return tokens.astype(str if self.text else np.int64)
+
+    def encode(self, indices: np.ndarray, dtype: str) -> np.ndarray:
+        if self.mode == "tf_idf" and self.idf is None:
+            raise ValueError(f"Layer {self.owner.path!r} has no `idf_weights`: adapt it, or give them.")
+        return encode_on_host(indices, self.mode, self.depth or 0, dtype, self.idf)
+
+    def shape(self, shape: Any) -> Any:
+        return encoded_shape(tuple(shape), self.mode, self.depth)
+
+    # -- files ------------------------------------------------------------------------------
+
+    def save(self, folder: Any) -> None:
+        """Write ``vocabulary.txt``, the tokens proper, one a line, and ``idf_weights.npy`` if there are weights."""
+        if self.tokens is None:
+            return
+        if bad := [t for t in self.tokens if "\n" in str(t) or "\r" in str(t)]:
+            raise ValueError(f"Layer {self.owner.path!r}: tokens with line breaks cannot be saved: {bad[:5]}.")
+        text = "\n".join(map(str, self.tokens))
+        Path(folder, "vocabulary.txt").write_text(text, "utf-8", "surrogateescape", newline="\n")
+        if self.idf is not None:
+            np.save(Path(folder, "idf_weights.npy"), self.idf[: self.size], allow_pickle=False)
+
+    def load(self, folder: Any) -> None:
+        """Read what `save` wrote."""
+        path = Path(folder, "vocabulary.txt")
+        if not path.exists():
+            return
+        tokens = path.read_text("utf-8", "surrogateescape").split("\n")
+        weights = Path(folder, "idf_weights.npy")
+        idf = np.load(weights, allow_pickle=False) if weights.exists() else None
+        self._take(
+            tokens if self.text else [int(t) for t in tokens],
+            None if idf is None else idf[self.start :],
+            None if idf is None else idf[: self.start],
+        )
+
+
+def read_tokens(path: Any, name: str) -> list[str]:
+    """The lines of a file."""
+    if not Path(path).is_file():
+        raise ValueError(f"{name}: Vocabulary file {str(path)!r} does not exist.")
+    return Path(path).read_text("utf-8", "surrogateescape").splitlines()
