@@ -23,7 +23,7 @@ def weighted_sum(outputs: Any) -> Any:
     total = tf.constant(0.0)
     for output in flat(outputs):
         factors = np.cos(np.arange(int(np.prod(output.shape)), dtype="float32")).reshape(output.shape)
-        total += tf.reduce_sum(output * factors)
+        total += tf.reduce_sum(tf.cast(output, "float32") * factors)
     return total
 
 

@@ -13,6 +13,7 @@ from layer_cases import (
     merging,
     normalization,
     pooling,
+    preprocessing,
     recurrent,
     regularization,
     reshaping,
@@ -21,6 +22,7 @@ from layer_cases._case import OTHER_SIZES, SIZES, Case, array, data, dims, dtype
 
 FAMILIES = (
     core, activation, merging, normalization, reshaping, regularization, convolution, pooling, recurrent, attention,
+    preprocessing,
 )  # fmt: skip
 CASES = [case for family in FAMILIES for case in family.cases()]
 BY_NAME = {case.name: case for case in CASES}

@@ -10,7 +10,9 @@ from unidl.layers.preprocessing.discretization import *
 from unidl.layers.preprocessing.hashing import *
 from unidl.layers.preprocessing.lookup import *
 from unidl.layers.preprocessing.normalization import *
+from unidl.layers.preprocessing.pipeline import *
 from unidl.layers.preprocessing.rescaling import *
+from unidl.layers.preprocessing.spectrograms import *
 from unidl.layers.preprocessing.text_vectorization import *
 
 __all__ = sorted(

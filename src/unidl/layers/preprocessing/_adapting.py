@@ -40,7 +40,8 @@ def batches(data: Any, steps: int | None, layer: str) -> Iterator[Any]:
         yield data
         return
     if isinstance(data, PyDataset):
-        items: Any = (data[i] for i in range(len(data)))
+        count = data.num_batches
+        items: Any = (data[i] for i in (itertools.count() if count is None else range(count)))
     elif hasattr(data, "__iter__"):
         items = iter(data)
     else:

@@ -15,7 +15,10 @@ Shape = tuple["int | None", ...]
 def check_output(layer: str, mode: Any, allowed: Sequence[str], sparse: Any) -> str:
     """`mode` if it is one of `allowed`; sparse outputs are refused."""
     if mode not in allowed:
-        raise ValueError(f"Unknown arg for output_mode: {mode} ({layer} knows {', '.join(map(repr, allowed))}).")
+        raise ValueError(
+            f"Invalid value for argument `output_mode`. Expected one of {', '.join(map(repr, allowed))}. "
+            f"Unknown arg for output_mode: {mode} ({layer})."
+        )
     if sparse and mode == "int":
         raise ValueError(
             f"{layer}: `sparse` may only be true if `output_mode` is `'one_hot'`, `'multi_hot'`, `'count'` or "

@@ -1,8 +1,8 @@
 """The hash functions of the hashing layers, written from their specifications.
 
 `fingerprint64` is FarmHash's 64-bit fingerprint (https://github.com/google/farmhash), `siphash64` is SipHash-2-4
-(Aumasson and Bernstein, 2012, https://www.aumasson.jp/siphash/siphash.pdf). Both read bytes as little-endian words, so that
-they give the same numbers on every machine and engine.
+(Aumasson and Bernstein, 2012, https://www.aumasson.jp/siphash/siphash.pdf). Both read bytes as little-endian
+words, so that they give the same numbers on every machine and engine.
 """
 
 from __future__ import annotations

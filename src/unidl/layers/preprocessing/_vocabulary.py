@@ -57,6 +57,7 @@ class Vocabulary:
             raise ValueError(f"{name}: `num_oov_indices` must be 1 when `invert` is true. It is {num_oov}.")
         self.owner, self.text, self.max_tokens, self.num_oov = owner, text, max_tokens, num_oov
         self.mask_token, self.oov_token, self.mode, self.pad = mask_token, oov_token, mode, pad
+        self.invert = invert
         self.hash, self.oov_method = hash_function(salt, name), oov_method
         self.has_mask = mask_token is not None and mode == "int"
         self.start = num_oov + self.has_mask
@@ -116,10 +117,10 @@ class Vocabulary:
         if twice := [t for t, n in Counter(tokens).items() if n > 1]:
             raise ValueError(f"{name}: The vocabulary has at least one repeated term: {twice[:10]}.")
         for what, token in (("mask", self.mask_token), ("OOV", self.oov_token)):
-            if token is not None and token in tokens and not (what == "OOV" and self.num_oov == 0):
+            if token is not None and token in tokens and (what == "mask" or self.invert):
                 raise ValueError(
-                    f"{name}: Found reserved {what} token {token!r} at position {tokens.index(token)} of the vocabulary "
-                    f"proper; it may only stand at the front: {self.listed()[: self.start]}."
+                    f"{name}: Found reserved {what} token {token!r} at position {tokens.index(token)} of the "
+                    f"vocabulary proper; it may only stand at the front: {self.listed()[: self.start]}."
                 )
         self._take(tokens, weights, front)
 
@@ -235,7 +236,7 @@ class Vocabulary:
         if bad := [t for t in self.tokens if "\n" in str(t) or "\r" in str(t)]:
             raise ValueError(f"Layer {self.owner.path!r}: tokens with line breaks cannot be saved: {bad[:5]}.")
         text = "\n".join(map(str, self.tokens))
-        Path(folder, "vocabulary.txt").write_text(text, "utf-8", "surrogateescape", newline="\n")
+        Path(folder, "vocabulary.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
         if self.idf is not None:
             np.save(Path(folder, "idf_weights.npy"), self.idf[: self.size], allow_pickle=False)
 
@@ -244,7 +245,7 @@ class Vocabulary:
         path = Path(folder, "vocabulary.txt")
         if not path.exists():
             return
-        tokens = path.read_text("utf-8", "surrogateescape").split("\n")
+        tokens = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
         weights = Path(folder, "idf_weights.npy")
         idf = np.load(weights, allow_pickle=False) if weights.exists() else None
         self._take(

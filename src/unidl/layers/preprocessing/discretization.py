@@ -59,7 +59,7 @@ class Discretization(DataLayer):
         self.num_bins = num_bins
         self.epsilon = epsilon
         self.sparse = sparse
-        self.reset_state()
+        self.summary = np.zeros((2, 0), np.float32)
 
     @property
     def input_dtype(self) -> str:
@@ -95,8 +95,7 @@ class Discretization(DataLayer):
 
     def reset_state(self) -> None:
         """Forget the data seen."""
-        if self.num_bins is not None:
-            self.summary = np.zeros((2, 0), np.float32)
+        self.summary = np.zeros((2, 0), np.float32)
 
     def save_own_variables(self, store: Any) -> None:
         if self.num_bins is not None:

@@ -24,7 +24,7 @@ def hash_function(salt: Any, layer: str) -> Callable[[bytes], int]:
         return fingerprint64
     key = (salt, salt) if isinstance(salt, int) else tuple(salt) if isinstance(salt, (list, tuple)) else ()
     if len(key) != 2:
-        raise ValueError(f"{layer}: `salt` must be an int or two of them, not {salt!r}.")
+        raise ValueError(f"{layer}: `salt` can only be a tuple of size 2, or one int; it is {salt!r}.")
     first, second = int(key[0]), int(key[1])
     return lambda text: siphash64(text, (first, second))
 
@@ -35,7 +35,7 @@ def output_dtype(layer: str, mode: str, dtype: Any) -> Any:
         return "int64" if mode == "int" else None
     name = getattr(dtype, "name", dtype)
     if mode == "int" and isinstance(name, str) and name in dtypes.ALL and not dtypes.is_integer(name):
-        raise ValueError(f'{layer}: with `output_mode="int"`, `dtype` should be an integer type, not {dtype!r}.')
+        raise ValueError(f'{layer}: When `output_mode="int"`, `dtype` should be an integer type, and not {dtype!r}.')
     return dtype
 
 
@@ -48,7 +48,7 @@ class _Binned(HostLayer):
     def _check(self, num_bins: Any, mode: Any, modes: tuple[str, ...], sparse: Any) -> None:
         name = type(self).__name__
         if num_bins is None or num_bins <= 0:
-            raise ValueError(f"{name}: the `num_bins` for `{name}` cannot be `None` or non-positive, not {num_bins!r}.")
+            raise ValueError(f"The `num_bins` for `{name}` cannot be `None` or non-positive; it is {num_bins!r}.")
         self.num_bins, self.output_mode, self.sparse = num_bins, check_output(name, mode, modes, sparse), sparse
 
     def output_spec(self, *specs: TensorSpec) -> TensorSpec:

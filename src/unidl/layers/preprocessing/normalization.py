@@ -46,7 +46,7 @@ class Normalization(DataLayer):
                 raise ValueError(f"Normalization: `mean` and `variance` have different shapes: {shapes}.")
             if len(shapes[0]) > len(self.axis):
                 raise ValueError(
-                    f"Normalization: a `mean` of shape {shapes[0]} has more dimensions than `axis` {self.axis} has axes."
+                    f"Normalization: a `mean` of shape {shapes[0]} has more dimensions than `axis` {self.axis} axes."
                 )
         self.adapt_mean: Any = None
 

@@ -75,7 +75,8 @@ class TextVectorization(VocabularyLayer):
             )
         if not (standardize is None or callable(standardize) or standardize in _STANDARDS):
             raise ValueError(
-                f"TextVectorization: `standardize` must be one of {_STANDARDS}, None or a function, not {standardize!r}."
+                f"TextVectorization: `standardize` must be None, a function or one of {_STANDARDS}, "
+                f"not {standardize!r}."
             )
         if not (split is None or callable(split) or split in ("whitespace", "character")):
             raise ValueError(
@@ -102,7 +103,9 @@ class TextVectorization(VocabularyLayer):
         self.vocabulary = Vocabulary(self, True, max_tokens, 1, "", "[UNK]", output_mode, pad_to_max_tokens)
         self._take_vocabulary(vocabulary, idf_weights)
 
-    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+    def adapt(  # type: ignore[override]
+        self, data: Any, batch_size: int | None = None, steps: int | None = None
+    ) -> None:
         """Learn the vocabulary from texts; see `StringLookup.adapt`. `batch_size` changes nothing here."""
         super().adapt(data, steps)
 
