@@ -16,7 +16,15 @@ from unidl.config import shown_cause
 from unidl.errors import OpError
 from unidl.graph.operation import Operation
 from unidl.graph.symbolic import SymbolicTensor, like, symbols
-from unidl.layers._calling import CallSpec, attach_mask, call_spec, record_layer, run_in_trace, shapes_of
+from unidl.layers._calling import (
+    CallSpec,
+    attach_mask,
+    build_parameters,
+    call_spec,
+    record_layer,
+    run_in_trace,
+    shapes_of,
+)
 from unidl.layers._contents import Contents
 from unidl.layers._policies import Policies
 from unidl.layers._spec import InputSpec
@@ -30,6 +38,15 @@ _counts: dict[str, int] = {}
 
 #: Raised by one whenever something that a recorded graph depends on changes (a layer is frozen).
 structure = {"version": 0}
+
+
+def _shape_of(value: Any) -> Any:
+    """A shape, or a structure of shapes, as `build` takes it: JSON has no tuples."""
+    if isinstance(value, dict):
+        return {k: _shape_of(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(value) if all(d is None or isinstance(d, int) for d in value) else [_shape_of(v) for v in value]
+    return value
 
 
 def unique_name(base: str) -> str:
@@ -160,12 +177,18 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build for the shapes that `get_build_config` gave."""
-        if config:
-            self._build(**config)
+        if "input_shape" in config:
+            names = build_parameters(type(self))
+            self._build(**{name: _shape_of(config["input_shape"]) for name in names[:1]})
+        elif config:
+            self._build(**{k: _shape_of(v) for k, v in config.get("shapes_dict", config).items()})
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """The shapes this layer was built for."""
-        return getattr(self, "_build_shapes", None)
+        """The shapes this layer was built for: `input_shape`, or `shapes_dict` if there are several."""
+        shapes = getattr(self, "_build_shapes", None)
+        if not shapes:
+            return None
+        return {"input_shape": next(iter(shapes.values()))} if len(shapes) == 1 else {"shapes_dict": shapes}
 
     def add_weight(
         self,

@@ -140,14 +140,14 @@ def _shape(value: Any) -> Any:
     return tuple(active.shape(value)) if active.is_tensor(value) else None
 
 
-def _build_parameters(cls: type) -> tuple[str, ...]:
+def build_parameters(cls: type) -> tuple[str, ...]:
     parameters = list(inspect.signature(cls.build).parameters.values())[1:]  # type: ignore[attr-defined]
     return tuple(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
 
 
 def shapes_of(layer: Any, bound: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `build`: the first argument's shape, or ``<argument>_shape`` for several."""
-    names = _build_parameters(type(layer))
+    names = build_parameters(type(layer))
     if len(names) <= 1:
         first = next(iter(bound.values()), None)
         return {names[0]: _shape(first)} if names else {}

@@ -1,7 +1,7 @@
 """Functional models as configurations, and back.
 
-The form is that of Keras 3: each layer with the calls made of it, and tensors named by (layer, call, output). An op of
-`unidl.ops` between layers is an entry of module "unidl.ops".
+The form is that of Keras 3: each layer with the calls made of it, and tensors named by (layer, call, output). Ops
+between layers are entries too: as operations of Keras where it has the same, else of module "unidl.ops".
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl import tree
-from unidl.graph.symbolic import Dim, LayerNode, SymbolicTensor, like
+from unidl.graph.symbolic import Dim, LayerNode, Node, SymbolicTensor, like, symbols
 from unidl.layers._input import InputLayer
 from unidl.models.functional import Net
 from unidl.saving.objects import deserialize_keras_object, serialize_keras_object
@@ -45,15 +45,15 @@ def net_config(net: Net) -> dict[str, Any]:
             entries.setdefault(name, _entry(node.layer))
         else:
             name = _free_name(node.op.name, used)
-            config = {"name": name}
-            entries[name] = {
-                "module": "unidl.ops", "class_name": node.op.name, "config": config, "registered_name": None,
-                "name": name, "inbound_nodes": [],
-            }  # fmt: skip
+            entries[name] = _op_entry(node, name)
         calls = entries[name]["inbound_nodes"]
         places[id(node)] = name, len(calls)
-        kwargs = node.kwargs if isinstance(node, LayerNode) else {}
-        calls.append({"args": _written(list(node.args), places, name), "kwargs": _written(kwargs, places, name)})
+        if isinstance(node, LayerNode):
+            args, kwargs = node.args, node.kwargs
+        else:  # what the entry's configuration says need not be passed
+            count = len(node.args) - len(entries[name]["config"]) + 1
+            args, kwargs = node.args[:count], {}
+        calls.append({"args": _written(list(args), places, name), "kwargs": _written(kwargs, places, name)})
 
     def place(tensor: SymbolicTensor) -> list[Any]:
         return [*places[id(tensor.node)], tensor.index]
@@ -67,6 +67,24 @@ def net_config(net: Net) -> dict[str, Any]:
 
 def _entry(layer: Any) -> dict[str, Any]:
     return {**serialize_keras_object(layer), "name": layer.name, "inbound_nodes": []}
+
+
+def _op_entry(node: Node, name: str) -> dict[str, Any]:
+    """An op between layers: as one of Keras's operations if its tensors come first and the rest is plain."""
+    from unidl import ops
+
+    tensors = [p for p in node.op.parameters if p in node.op.tensor_parameters]
+    rest = dict(zip(node.op.parameters[len(tensors) :], node.args[len(tensors) :]))
+    family = next((f for f in ("numpy", "nn") if hasattr(getattr(ops, f), node.op.name)), None)
+    plain = node.op.parameters[: len(tensors)] == tuple(tensors) and next(symbols(tuple(rest.values())), None) is None
+    if family is None or not plain or node.op.name == "getitem":
+        module, kind, rest = "unidl.ops", node.op.name, {}
+    else:
+        module, kind = f"keras.src.ops.{family}", "".join(w.capitalize() for w in node.op.name.split("_"))
+    return {
+        "module": module, "class_name": kind, "config": {"name": name, **serialize_keras_object(rest)},
+        "registered_name": None, "name": name, "inbound_nodes": [],
+    }  # fmt: skip
 
 
 def _free_name(base: str, used: set[str]) -> str:

@@ -262,17 +262,37 @@ class Model(Trainer, Layer):
 
     # -- weights and descriptions -----------------------------------------------------------
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the weights to a ``.safetensors`` file that every backend reads."""
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Write the whole model, optimizer state included, to a ``.keras`` archive; see `saving.load_model`."""
+        from unidl.saving.archive import save_model
+
+        save_model(self, filepath, overwrite, zipped, **kwargs)
+
+    def save_weights(
+        self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any
+    ) -> None:
+        """Write the weights to a ``.safetensors`` or ``.weights.h5`` file that every backend reads."""
         from unidl.saving.weights import save_weights
 
-        save_weights(self, filepath, overwrite)
+        save_weights(self, filepath, overwrite, max_shard_size, **kwargs)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read weights from a ``.safetensors`` file; nothing changes unless the file fits."""
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Read weights from such a file; nothing changes unless the file fits."""
         from unidl.saving.weights import load_weights
 
-        load_weights(self, filepath, skip_mismatch)
+        load_weights(self, filepath, skip_mismatch, **kwargs)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Make the weights by one call on symbolic inputs of the shapes that `get_build_config` gave."""
+        if self._net is not None or not config:
+            return
+        shapes = config.get("input_shape", next(iter(config.values())))
+        if hasattr(self, "_stack"):
+            self.build(shapes)
+            return
+        inputs = tree.map_shape_structure(lambda s: SymbolicTensor(tuple(s), self.compute_dtype), shapes)
+        self.compute_output_spec(inputs)
+        self._assign_paths()
 
     def summary(
         self,

@@ -6,15 +6,16 @@ writes a temporary file beside the target and renames it, so that a crash leaves
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unidl.backend import active
+from unidl.saving._writing import replacing
 
+_HDF5 = ".weights.h5"
+_SUFFIXES = (".safetensors", _HDF5)
 _METADATA = {"format": "unidl", "format_version": "1"}
 
 
@@ -58,36 +59,39 @@ def _walk(layer: Any, prefix: str, names: dict[str, Any], seen: set[int], stored
             _walk(child, f"{prefix}{name}.", names, seen, stored)
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
-    """Write all weights of `model` to a ``.safetensors`` file.
+def save_weights(
+    model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any
+) -> None:
+    """Write all weights of `model` to a ``.safetensors`` file, or to a ``.weights.h5`` file in Keras's layout.
 
     Raises:
         ValueError: if the name does not end so, the model is not built, or has no weights.
         FileExistsError: if the file is there and `overwrite` is False.
     """
+    if kwargs or max_shard_size is not None:
+        raise TypeError(f"save_weights() does not take {sorted(kwargs) or 'max_shard_size'}: weights are one file.")
     path = _checked_path(filepath)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; pass overwrite=True to replace it.")
     names = weight_names(model, stored=True)
     if not names:
         raise ValueError(f"Model {model.name!r} has no weights to save: build it (call it on data) first.")
+    if path.name.endswith(_HDF5):
+        from unidl.saving import hdf5
+
+        with replacing(path) as temporary, hdf5.library().File(temporary, "w") as file:
+            hdf5.write(file, model)
+        return
     from safetensors.numpy import save_file
 
     owners = {id(v): layer for layer in model._flatten_layers() for v in layer._stored()}
     arrays = {name: np.ascontiguousarray(owners[id(v)]._stored_value(v)) for name, v in names.items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
+    with replacing(path) as temporary:
         save_file(arrays, temporary, metadata=_METADATA)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
-def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None:
-    """Read weights that `save_weights` wrote, on any backend.
+def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+    """Read weights that `save_weights` wrote, on any backend; those of a ``.keras`` archive, too.
 
     Nothing is changed unless the whole file fits.
 
@@ -98,14 +102,22 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
         ValueError: if the file is no safetensors file, is damaged, or belongs to another architecture
             (the names and shapes that differ are listed).
     """
-    path = _checked_path(filepath)
+    if kwargs:
+        raise TypeError(f"load_weights() does not take {sorted(kwargs)}.")
+    path = _checked_path(filepath, (*_SUFFIXES, ".keras"))
     if not path.exists():
         raise FileNotFoundError(f"There is no weights file {path}.")
-    from safetensors import SafetensorError, safe_open
-
     names = weight_names(model, stored=True)
     if not names:
         raise ValueError(f"Model {model.name!r} has no weights yet: build it (call it on data) before loading.")
+    if path.suffix != ".safetensors":
+        from unidl.saving import archive, hdf5
+
+        with archive.weights_file(path) as opened:
+            hdf5.read(opened, model, skip_mismatch=skip_mismatch, source=str(path))
+        return
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(str(path), framework="numpy") as file:
             stored = set(file.keys())
@@ -137,14 +149,8 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def _checked_path(filepath: Any) -> Path:
+def _checked_path(filepath: Any, suffixes: tuple[str, ...] = _SUFFIXES) -> Path:
     path = Path(filepath)
-    if path.suffix != ".safetensors":
-        raise ValueError(f"Weights are kept in files that end in .safetensors, not {path.name!r}.")
+    if not path.name.endswith(suffixes):
+        raise ValueError(f"Weights are kept in files that end in {' or '.join(suffixes)}, not {path.name!r}.")
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -31,12 +31,13 @@ class Learner:
     run_eagerly: bool = False
     jit_compile: bool = False
     steps_per_execution: int = 1
+    _compile_arguments: dict[str, Any]
     stop_training: bool = False
     stop_evaluating: bool = False
     stop_predicting: bool = False
 
     def _init_trainer(self) -> None:
-        self._compile_arguments: dict[str, Any] = {}
+        object.__setattr__(self, "_compile_arguments", {})
         self._compiled_loss: CompiledLoss | None = None
         self._compiled_metrics: CompiledMetrics | None = None
         self._loss_mean: Any = None
@@ -76,11 +77,12 @@ class Learner:
 
         if steps_per_execution < 1:
             raise ValueError(f"`steps_per_execution` must be at least 1, not {steps_per_execution!r}.")
-        self._compile_arguments = {
+        arguments = {
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
         }  # fmt: skip
+        object.__setattr__(self, "_compile_arguments", arguments)  # metrics in it are not the model's
         self.optimizer = optimizers.get(optimizer)
         in_float16 = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
         if auto_scale_loss and in_float16 and isinstance(self.optimizer, optimizers.Optimizer):

@@ -1,0 +1,57 @@
+"""Where the state of each part of a model is kept in an archive: paths in the layout of Keras 3.
+
+A part is anything with `save_own_variables`: layers, optimizers, metrics. Its path follows attributes; in lists and
+dicts a part is called after its class: ``layers/dense_1``, ``encoder/attention``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+#: Attributes that hold what is found by other ways, or belongs to training.
+_SKIPPED = frozenset({"_nodes", "_weights", "_net_layers", "_stack", "_input_layer", "optimizer", "loss", "_loss_mean"})
+
+
+def parts_of(root: Any) -> Iterator[tuple[str, Any]]:
+    """Each part once, with its path: the root's is ""; the layers of a functional model are below ``layers/``."""
+    seen: set[int] = set()
+    todo: list[tuple[str, Any]] = [("", root)]
+    while todo:
+        path, part = todo.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield path, part
+        todo += reversed(list(_children(part, f"{path}/" if path else "")))
+
+
+def _children(part: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    if getattr(part, "_net", None) is not None or hasattr(part, "_stack"):
+        yield from _members(part.layers, f"{prefix}layers/")
+    tracked = getattr(part, "_tracked", {})
+    for name in sorted(tracked, key=lambda n: (n.startswith("_"), n)):
+        value = tracked[name]
+        if name in _SKIPPED:
+            continue
+        if _is_part(value):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, (list, tuple, dict)):
+            yield from _members(value.values() if isinstance(value, dict) else value, f"{prefix}{name}/")
+
+
+def _members(items: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    from unidl.layers._base import snake_case
+
+    used: dict[str, int] = {}
+    for item in items:
+        if _is_part(item):
+            base = snake_case(type(item).__name__)
+            count = used[base] = used.get(base, -1) + 1
+            yield f"{prefix}{base}{f'_{count}' if count else ''}", item
+        elif isinstance(item, (list, tuple)):
+            yield from _members(item, prefix)
+
+
+def _is_part(value: Any) -> bool:
+    return hasattr(value, "save_own_variables") and hasattr(value, "load_own_variables")
