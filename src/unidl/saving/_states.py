@@ -34,6 +34,9 @@ def _children(part: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         value = tracked[name]
         if name in _SKIPPED:
             continue
+        # Keras looks through public names first, properties among them.
+        if name.startswith("_") and isinstance(getattr(type(part), name[1:], None), property):
+            name = name[1:]
         if _is_part(value):
             yield f"{prefix}{name}", value
         elif isinstance(value, (list, tuple, dict)):
