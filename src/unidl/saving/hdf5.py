@@ -19,7 +19,7 @@ def library() -> Any:
         import h5py
     except ImportError:
         raise ImportError(
-            "Files of Keras (.keras, .weights.h5) need the package h5py: pip install \"unidl[keras-files]\". "
+            'Files of Keras (.keras, .weights.h5) need the package h5py: pip install "unidl[keras-files]". '
             "Weights can be kept in .safetensors files without it."
         ) from None
     return h5py
