@@ -220,8 +220,13 @@ def test_numbered_checkpoints(tmp_path):
     net.fit(x, y, epochs=1, verbose=0, callbacks=[keeper])
     assert sorted(os.listdir(tmp_path)) == ["step-2.safetensors", "step-3.safetensors"]
     other = model(seed=0)
-    other.load_weights(keeper.latest)
+    other.load_weights(tmp_path)
     np.testing.assert_array_equal(other.get_weights()[0], net.get_weights()[0])
+    whole = OrbaxCheckpoint(tmp_path / "whole", monitor="loss", save_best_only=True, initial_value_threshold=1e9)
+    net.fit(x, y, epochs=1, verbose=0, callbacks=[whole])
+    again = unidl.saving.load_model(tmp_path / "whole")
+    np.testing.assert_array_equal(again.get_weights()[0], net.get_weights()[0])
+    assert int(active.to_numpy(again.optimizer.iterations)) == int(active.to_numpy(net.optimizer.iterations))
     with pytest.raises(ValueError, match="max_to_keep"):
         OrbaxCheckpoint(tmp_path, max_to_keep=0)
 

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
+import unidl
 from unidl.callbacks import (
     Callback,
     CallbackList,
@@ -514,3 +515,30 @@ def test_no_hook_of_the_base_class_does_anything():
         warnings.simplefilter("error")
         model, done = run([Callback()], [1.0])
     assert done == [0] and not model.stop_training
+
+
+@pytest.mark.once
+def test_a_metric_that_nobody_knows():
+    stopper = EarlyStopping(monitor="unknown")
+    stopper.set_model(Model())
+    stopper.on_train_begin()
+    with pytest.raises(ValueError, match="monitor='unknown'"):
+        stopper.on_epoch_end(0, {"loss": 1.0})
+    stopper = EarlyStopping(monitor="unknown", mode="max")
+    stopper.set_model(Model())
+    with pytest.warns(UserWarning, match="watches 'unknown'"):
+        stopper.on_epoch_end(0, {"loss": 1.0})
+
+
+@pytest.mark.once
+def test_what_is_said_follows_interactive_logging(caplog, capsys):
+    from unidl.training.progress import tell
+
+    unidl.config.disable_interactive_logging()
+    try:
+        with caplog.at_level("INFO", logger="unidl"):
+            tell("quietly")
+    finally:
+        unidl.config.enable_interactive_logging()
+    tell("aloud")
+    assert "quietly" in caplog.text and capsys.readouterr().out == "aloud\n"

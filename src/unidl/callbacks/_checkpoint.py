@@ -8,6 +8,7 @@ from typing import Any
 
 from unidl.callbacks._base import Logs
 from unidl.callbacks._monitor import Monitor
+from unidl.training.progress import tell
 
 
 class ModelCheckpoint(Monitor):
@@ -79,7 +80,7 @@ class ModelCheckpoint(Monitor):
                 return
             if not self.improves(value, self.best):
                 if self.verbose > 0:
-                    print(f"Epoch {epoch + 1}: {self.monitor} did not improve from {_text(self.best)}.")
+                    tell(f"Epoch {epoch + 1}: {self.monitor} did not improve from {_text(self.best)}.")
                 return
             before, self.best = self.best, value
         path = self._path(epoch, batch, logs)
@@ -91,7 +92,7 @@ class ModelCheckpoint(Monitor):
             self.model.save(path)
         if self.verbose > 0:
             why = f"{self.monitor} improved from {_text(before)} to {_text(self.best)}, " if self.save_best_only else ""
-            print(f"Epoch {epoch + 1}: {why}saved to {path}")
+            tell(f"Epoch {epoch + 1}: {why}saved to {path}")
 
     def _path(self, epoch: int, batch: int | None, logs: Logs | None) -> str:
         fields = {**(logs or {}), "epoch": epoch + 1}

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from unidl.callbacks._base import Callback, Logs
+from unidl.training.progress import tell
 
 _RISING = ("acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "iou", "dice", "r2", "similarity")
 
@@ -29,7 +30,11 @@ class Monitor(Callback):
         self.best: float | None = None
 
     def rising(self) -> bool:
-        """Whether larger is better."""
+        """Whether larger is better; no if nothing tells."""
+        return bool(self._direction())
+
+    def _direction(self) -> bool | None:
+        """Whether larger is better, by the mode, the metric or its name; None if nothing tells."""
         if self.mode != "auto":
             return self.mode == "max"
         name = self.monitor.removeprefix("val_").lower()
@@ -37,7 +42,9 @@ class Monitor(Callback):
             direction = getattr(metric, "_direction", None)
             if getattr(metric, "name", None) == name and direction in ("up", "down"):
                 return direction == "up"
-        return "loss" not in name and "error" not in name and any(part in name for part in _RISING)
+        if "loss" in name or "error" in name:
+            return False
+        return True if any(part in name for part in _RISING) else None
 
     @property
     def monitor_op(self) -> Any:
@@ -45,6 +52,9 @@ class Monitor(Callback):
         from unidl import ops
 
         return ops.greater if self.rising() else ops.less
+
+    def _is_named(self, metric: Any) -> bool:
+        return getattr(metric, "name", None) == self.monitor.removeprefix("val_")
 
     def improves(self, value: float, over: float | None) -> bool:
         """Whether `value` is better than `over` by more than `min_delta`. NaN is never better."""
@@ -60,6 +70,12 @@ class Monitor(Callback):
         if value is None:
             known = ", ".join(logs or {}) or "none"
             hint = " Give fit() validation_data." if self.monitor.startswith("val_") else ""
+            if self._direction() is None and not any(self._is_named(m) for m in getattr(self.model, "metrics", ())):
+                raise ValueError(
+                    f"{type(self).__name__} watches monitor={self.monitor!r}, which is no metric of the model "
+                    f"({known}), and mode='auto' cannot tell whether it should be large or small. Correct the name, "
+                    "or give mode='min' or 'max'."
+                )
             warnings.warn(
                 f"{type(self).__name__} watches {self.monitor!r}, which is not among the metrics of this epoch "
                 f"({known}).{hint}",
@@ -128,10 +144,10 @@ class EarlyStopping(Monitor):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.stopped_epoch > 0 and self.verbose > 0:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            tell(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
-                print(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
+                tell(f"Restoring the weights of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
 
 
@@ -209,7 +225,7 @@ class ReduceLROnPlateau(Monitor):
                 rates[name].assign(new)
                 self.cooldown_counter = self.cooldown
                 if self.verbose > 0:
-                    print(f"Epoch {epoch + 1}: ReduceLROnPlateau sets the {name.replace('_', ' ', 1)} to {new:.6g}.")
+                    tell(f"Epoch {epoch + 1}: ReduceLROnPlateau sets the {name.replace('_', ' ', 1)} to {new:.6g}.")
 
 
 def learning_rates(callback: Callback) -> dict[str, Any]:

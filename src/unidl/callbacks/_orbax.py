@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 from unidl.callbacks._base import Logs
 from unidl.callbacks._checkpoint import ModelCheckpoint
-
-_NAME = re.compile(r"step-(\d+)\.(?:safetensors|keras)")
+from unidl.saving.checkpoints import latest_checkpoint, numbered_checkpoints
 
 
 class OrbaxCheckpoint(ModelCheckpoint):
     """Saves numbered checkpoints and keeps the latest `max_to_keep`.
 
     Named as in Keras, so that scripts run; the files are unidl's own (``step-12.safetensors`` for weights,
-    ``step-12.keras`` for whole models), which every backend reads. The package orbax is not used.
+    ``step-12.keras`` for whole models), which every backend reads: ``model.load_weights(directory)`` and
+    ``unidl.saving.load_model(directory)`` take the latest. The package orbax is not used.
 
     Args:
         directory: where to; made if need be.
@@ -59,18 +58,13 @@ class OrbaxCheckpoint(ModelCheckpoint):
         )  # fmt: skip
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._step = max((number for number, _ in self._found()), default=-1) + 1
+        os.makedirs(self.directory, exist_ok=True)
+        self._step = max((number for number, _ in numbered_checkpoints(self.directory)), default=-1) + 1
 
     @property
     def latest(self) -> str | None:
         """The path of the newest checkpoint; None if there is none."""
-        found = self._found()
-        return os.path.join(self.directory, found[-1][1]) if found else None
-
-    def _found(self) -> list[tuple[int, str]]:
-        """Numbers and names of the checkpoints that exist, oldest first."""
-        names = os.listdir(self.directory) if os.path.isdir(self.directory) else []
-        return sorted((int(match[1]), name) for name in names if (match := _NAME.fullmatch(name)))
+        return latest_checkpoint(self.directory)
 
     def _path(self, epoch: int, batch: int | None, logs: Logs | None) -> str:
         path = self.filepath.replace("{step}", str(self._step))
@@ -80,5 +74,5 @@ class OrbaxCheckpoint(ModelCheckpoint):
     def _save(self, epoch: int, batch: int | None, logs: Logs | None) -> None:
         super()._save(epoch, batch, logs)
         if self.max_to_keep is not None:
-            for _, name in self._found()[: -self.max_to_keep]:
-                os.unlink(os.path.join(self.directory, name))
+            for _, path in numbered_checkpoints(self.directory)[: -self.max_to_keep]:
+                os.unlink(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 from unidl.callbacks._base import Callback, Logs
 from unidl.callbacks._monitor import learning_rates
+from unidl.training.progress import tell
 
 
 class LearningRateScheduler(Callback):
@@ -40,7 +41,7 @@ class LearningRateScheduler(Callback):
             variable.assign(rate)
             if self.verbose > 0:
                 words = name.replace("_", " ", 1)
-                print(f"Epoch {epoch + 1}: LearningRateScheduler sets the {words} to {rate:.6g}.")
+                tell(f"Epoch {epoch + 1}: LearningRateScheduler sets the {words} to {rate:.6g}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:

@@ -21,6 +21,7 @@ from typing import Any
 from unidl.saving import hdf5
 from unidl.saving._states import parts_of
 from unidl.saving._writing import replacing
+from unidl.saving.checkpoints import resolved
 from unidl.saving.objects import deserialize_keras_object, serialize_keras_object
 
 FORMAT_VERSION = 1
@@ -87,7 +88,7 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
         ValueError: if it is no such archive, is damaged, or holds what a model file has no business to hold.
         TypeError: for classes that are not known.
     """
-    path = _checked(filepath)
+    path = _checked(resolved(filepath))
     if not path.is_file():
         raise FileNotFoundError(f"There is no model file {path}.")
     with _opened(path) as archive:

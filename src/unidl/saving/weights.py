@@ -13,6 +13,7 @@ import numpy as np
 
 from unidl.backend import active
 from unidl.saving._writing import replacing
+from unidl.saving.checkpoints import resolved
 
 _HDF5 = ".weights.h5"
 _SUFFIXES = (".safetensors", _HDF5)
@@ -104,7 +105,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     """
     if kwargs:
         raise TypeError(f"load_weights() does not take {sorted(kwargs)}.")
-    path = _checked_path(filepath, (*_SUFFIXES, ".keras"))
+    path = _checked_path(resolved(filepath), (*_SUFFIXES, ".keras"))
     if not path.exists():
         raise FileNotFoundError(f"There is no weights file {path}.")
     names = weight_names(model, stored=True)

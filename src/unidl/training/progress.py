@@ -277,6 +277,14 @@ class _Notebook(_Display):
         self.handle = None
 
 
+def tell(text: str) -> None:
+    """Print a line, or send it to the logger "unidl" if interactive logging is disabled."""
+    if is_interactive_logging_enabled():
+        print(text)
+    else:
+        logging.getLogger("unidl").info(text)
+
+
 # -- words -----------------------------------------------------------------------------------------
 
 

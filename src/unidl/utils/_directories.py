@@ -14,6 +14,7 @@ import numpy as np
 
 from unidl import _seed
 from unidl.graph.symbolic import TensorSpec
+from unidl.training.progress import tell
 from unidl.utils._dataset import Dataset, delivered
 
 
@@ -116,7 +117,7 @@ class Request:
             labels = np.asarray(self.labels if self.labels is not None else [], np.int32)
         if self.verbose:
             classes = "" if names is None else f" belonging to {len(names)} classes"
-            print(f"Found {len(paths)} files{classes}.")
+            tell(f"Found {len(paths)} files{classes}.")
         if self.shuffle:  # the order that Keras gives for the same seed
             order = np.arange(len(paths))
             np.random.RandomState(self.seed).shuffle(order)
@@ -161,7 +162,7 @@ class Request:
             part, shuffle, word = parts[subset]
             own_paths = paths[part]
             if self.verbose and subset:
-                print(f"Using {len(own_paths)} files for {subset}.")
+                tell(f"Using {len(own_paths)} files for {subset}.")
             if not own_paths:
                 raise ValueError(
                     f"{none_found.format(word)} found in directory {os.fspath(self.directory)!r}: names must end in "

@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+from unidl.training.progress import tell
 from unidl.utils._archives import extract_archive, warn_no_archive
 
 _SCHEMES = ("http", "https", "ftp", "file")
@@ -99,7 +100,7 @@ def get_file(
         raise ValueError(f"get_file cannot make the folder {folder!r} ({error}): give another `cache_dir`.") from None
     fresh = force_download or not os.path.exists(target)
     if not fresh and file_hash is not None and not has_hash(target, file_hash, hash_algorithm):
-        print(f"The file {target} has another hash than {file_hash}: it is downloaded again.")
+        tell(f"The file {target} has another hash than {file_hash}: it is downloaded again.")
         fresh = True
     if fresh:
         _download(origin, target, file_hash, hash_algorithm)
@@ -114,7 +115,7 @@ def get_file(
 
 
 def _download(origin: str, target: str, file_hash: str | None, algorithm: str) -> None:
-    print(f"Downloading data from {origin}")
+    tell(f"Downloading data from {origin}")
     handle, partial = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
     try:
         with os.fdopen(handle, "wb") as out:

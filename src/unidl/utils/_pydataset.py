@@ -55,8 +55,8 @@ class PyDataset:
 
     @max_queue_size.setter
     def max_queue_size(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`max_queue_size` must be a positive int, not {value!r}.")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError(f"`max_queue_size` must be an int >= 0, not {value!r}.")
         self._max_queue_size = value
 
     @property

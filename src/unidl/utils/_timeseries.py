@@ -96,7 +96,7 @@ def timeseries_dataset_from_array(
     def batches(n: int) -> Iterator[Any]:
         order = starts
         if shuffle:
-            order = starts[_seed.stream("timeseries", index, n, seed=seed).permutation(len(starts))]
+            order = starts[_seed.stream("series", index, n, seed=seed).permutation(len(starts))]
         if batch_size is None:
             for start in order:
                 window = series[start + inside]
