@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
+from unidl.dtype_policies import dtype_policy, set_dtype_policy
 from unidl.dtypes import floatx, set_floatx
 
 _settings: dict[str, object] = {
@@ -223,9 +224,9 @@ def is_nnx_enabled() -> bool:
 
 __all__ = [
     "backend", "checked_data_format", "disable_flash_attention", "disable_interactive_logging",
-    "disable_traceback_filtering", "enable_flash_attention", "enable_interactive_logging", "enable_traceback_filtering",
-    "enable_unsafe_deserialization", "epsilon", "floatx", "image_data_format", "is_flash_attention_enabled",
-    "is_interactive_logging_enabled", "is_nnx_enabled", "is_traceback_filtering_enabled", "max_epochs",
-    "max_steps_per_epoch", "set_backend", "set_epsilon", "set_floatx", "set_image_data_format", "set_max_epochs",
-    "set_max_steps_per_epoch",
+    "disable_traceback_filtering", "dtype_policy", "enable_flash_attention", "enable_interactive_logging",
+    "enable_traceback_filtering", "enable_unsafe_deserialization", "epsilon", "floatx", "image_data_format",
+    "is_flash_attention_enabled", "is_interactive_logging_enabled", "is_nnx_enabled", "is_traceback_filtering_enabled",
+    "max_epochs", "max_steps_per_epoch", "set_backend", "set_dtype_policy", "set_epsilon", "set_floatx",
+    "set_image_data_format", "set_max_epochs", "set_max_steps_per_epoch",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from unidl.layers._calling import (
     shapes_of,
 )
 from unidl.layers._contents import Contents
+from unidl.layers._functions import Functions
 from unidl.layers._policies import Policies
 from unidl.layers._spec import InputSpec
 
@@ -61,7 +62,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,misc]
+class Layer(Contents, Functions, Policies, active.Module):  # type: ignore[name-defined,misc]
     """A piece of a model: variables, and a computation written with `unidl.ops`.
 
     Subclasses make variables in ``build(input_shape)`` with `add_weight` and compute in
@@ -78,6 +79,10 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
 
     #: Whether `compute_mask` makes a mask where the inputs have none; None: it does if the class defines it.
     makes_mask: bool | None = None
+    #: Whether a mask of the inputs is one of the outputs as well.
+    supports_masking: bool = False
+    #: What inputs must be like, once the layer is built.
+    input_spec: InputSpec | None = None
     #: Whether a module of the engine that is assigned to an attribute becomes a layer.
     _wraps_native = bool(active.native_modules)
     #: Whether the layer never has variables: it is built as soon as it is made, unless a subclass defines `build`.
@@ -127,8 +132,6 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
         self.built = self._stateless and type(self).build is Layer.build
-        self.supports_masking = False
-        self.input_spec: InputSpec | None = None
         if not isinstance(trainable, (bool, int)):
             raise ValueError(f"Layer {self._name!r}: `trainable` has to be a boolean, not {trainable!r}.")
         self._trainable = bool(trainable)
@@ -245,6 +248,17 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
         """The same as `add_weight`."""
         return self.add_weight(shape, initializer, **kwargs)
 
+    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+        """Keras 2's way to watch a value.
+
+        Raises:
+            NotImplementedError: always. Make a metric an attribute of the layer and update it in `call`.
+        """
+        raise NotImplementedError(
+            f"Layer {self.path!r}: add_metric() is gone. Make a metric, e.g. self.mean = metrics.Mean(), in the "
+            "constructor, and call self.mean.update_state(value) in `call`: fit() and evaluate() show it."
+        )
+
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to what training minimizes. Called in `call`, once for each call."""
         self._fast = 0  # the general call forgets the losses of the call before
@@ -285,7 +299,12 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
             adopt({v.name: v for v in self._weights}, {layer.name: layer for layer in self._sublayers()})
         makes_mask = spec.makes_mask if self.makes_mask is None else self.makes_mask
         # Masks of the inputs need not be looked for on the fast path: it is left once there are any.
-        if self.activity_regularizer is None and not makes_mask and self._autocast_dtype is None:
+        if (
+            self.activity_regularizer is None
+            and not makes_mask
+            and self._autocast_dtype is None
+            and self._remat is None
+        ):
             self._fast = 2 if spec.training else 1
 
     # -- calling ----------------------------------------------------------------------------
@@ -352,7 +371,10 @@ class Layer(Contents, Policies, active.Module):  # type: ignore[name-defined,mis
                 self._losses.clear()
             else:
                 self._check_call(bound)
-            outputs = spec.call(self, bound)
+            if self._remat is None:
+                outputs = spec.call(self, bound)
+            else:
+                outputs = self.rematerialized_call(functools.partial(spec.call, self), **bound)(bound)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
                     self.add_loss(_by_batch(self.activity_regularizer(output), output))

@@ -190,6 +190,33 @@ class Learner:
             )
         return total
 
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Any,
+        non_trainable_variables: Any,
+        metrics_variables: Any,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Any, tuple[list[Any], list[Any], list[Any]]]:
+        """`compute_loss` with these values of all variables; the model itself stays as it is.
+
+        Returns:
+            The loss, and the values afterwards: of the trained, the other and the metrics' variables.
+        """
+        from unidl._scopes import StatelessScope
+
+        groups = (self.trainable_variables, self.non_trainable_variables, self.metrics_variables)  # type: ignore[attr-defined]
+        pairs = self._with_values(trainable_variables, non_trainable_variables)  # type: ignore[attr-defined]
+        pairs += zip(groups[2], metrics_variables, strict=True)
+        with StatelessScope(pairs) as scope:
+            told = self._told_training(training)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **told)
+        trained, others, shown = ([scope.get(v) for v in group] for group in groups)
+        return loss, (trained, others, shown)
+
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Update the compiled metrics with one batch; the results to show, empty while a graph is being recorded."""
         if y is not None and self._compiled_metrics is not None and self._compiled_loss is not None:
