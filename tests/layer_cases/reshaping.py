@@ -26,4 +26,11 @@ def cases() -> list[Case]:
         Case("up_sampling2d", "UpSampling2D", {"size": [2, 3]}, "b h w 3"),
         Case("up_sampling2d_bilinear", "UpSampling2D", {"interpolation": "bilinear"}, "b 5 4 3"),
         Case("up_sampling3d", "UpSampling3D", {}, "b d h w 2"),
+        Case(
+            "up_sampling2d_bicubic",
+            "UpSampling2D",
+            {"size": [2, 3], "interpolation": "bicubic"},
+            "b 5 4 2",
+            tolerance=1e-4,
+        ),
     ]

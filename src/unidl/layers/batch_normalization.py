@@ -172,8 +172,8 @@ class BatchNormalization(_Normalization):
         if mask is None:
             return ops.moments(x, over)
         require(
-            a >= len(mask.shape),
-            f"a mask of {len(mask.shape)} dimensions does not leave axis {a} of the features apart.",
+            len(mask.shape) <= rank,
+            f"a mask of {len(mask.shape)} dimensions is too many for inputs of {rank}.",
         )
         counts = ops.expand_dims(ops.cast(mask, "bool"), tuple(range(len(mask.shape), rank)))
         # Chosen and not multiplied: what does not count may be infinite or no number.

@@ -15,6 +15,11 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _several(shape: Any) -> bool:
+    """Whether this is a list of shapes, and not one."""
+    return isinstance(shape, (list, tuple)) and all(isinstance(s, (tuple, list)) for s in shape)
+
+
 class Merge(Layer):
     """What the layers that combine tensors element by element share.
 
@@ -29,9 +34,8 @@ class Merge(Layer):
         self.makes_mask = False
 
     def build(self, input_shape: Any) -> None:
-        several = isinstance(input_shape, list) and all(isinstance(s, (tuple, list)) for s in input_shape)
         require(
-            several and len(input_shape) >= self.least,
+            _several(input_shape) and len(input_shape) >= self.least,
             f"takes a list of at least {self.least} tensors, but an input of shape {input_shape} came.",
         )
 
@@ -50,12 +54,24 @@ class Merge(Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """An element is left out if all tensors leave it out; a tensor without a mask leaves out none."""
+        if previous_mask is None:
+            return None
+        _check_masks(inputs, previous_mask)
         if not previous_mask or any(mask is None for mask in previous_mask):
             return None
         merged = previous_mask[0]
         for mask in previous_mask[1:]:
             merged = ops.logical_or(merged, mask)
         return merged
+
+
+def _check_masks(inputs: Any, masks: Any) -> None:
+    for name, value in (("mask", masks), ("inputs", inputs)):
+        require(isinstance(value, (list, tuple)), f"`{name}` should be a list, one element for each tensor.")
+    require(
+        len(masks) == len(inputs),
+        f"`mask` and `inputs` should have the same length, but have {len(masks)} and {len(inputs)}.",
+    )
 
 
 class Add(Merge):
@@ -71,11 +87,9 @@ class Add(Merge):
 class Subtract(Merge):
     """The first of two tensors minus the second."""
 
-    least = 2
-
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
-        require(len(input_shape) == 2, f"takes two tensors, not {len(input_shape)}.")
+        require(len(input_shape) == 2, f"this layer should be called on exactly 2 inputs, but {len(input_shape)} came.")
 
     def merge(self, inputs: Any) -> Any:
         return ops.subtract(inputs[0], inputs[1])
@@ -128,20 +142,37 @@ class Concatenate(Merge):
         super().__init__(**kwargs)
         self.axis = axis
 
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        shapes = [tuple(s) for s in input_shape]
+        rank = len(shapes[0])
+        same = all(len(s) == rank for s in shapes)
+        axis = axis_index(self.axis, rank) if same else 0
+        if same:
+            same = all(i == axis or len(set(sizes) - {None}) <= 1 for i, sizes in enumerate(zip(*shapes, strict=True)))
+        require(
+            same,
+            f"requires inputs with matching shapes except for the concatenation axis {self.axis}, but {shapes} came.",
+        )
+
     def call(self, inputs: Any) -> Any:
         return ops.concatenate(inputs, self.axis)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        if previous_mask is None or all(mask is None for mask in previous_mask):
+        if previous_mask is None:
+            return None
+        _check_masks(inputs, previous_mask)
+        if all(mask is None for mask in previous_mask):
             return None
         masks = []
         for x, mask in zip(inputs, previous_mask, strict=True):
-            whole = ops.ones_like(x, "bool")
-            if mask is not None:
-                missing = len(x.shape) - len(mask.shape)
-                wide = ops.expand_dims(mask, tuple(range(-missing, 0))) if missing else mask
-                whole = ops.logical_and(whole, wide)
-            masks.append(whole)
+            if mask is None:
+                masks.append(ops.ones_like(x, "bool"))
+            elif missing := len(x.shape) - len(mask.shape):
+                wide = ops.expand_dims(mask, tuple(range(-missing, 0)))
+                masks.append(ops.logical_and(ops.ones_like(x, "bool"), wide))
+            else:
+                masks.append(ops.cast(mask, "bool"))
         return ops.any(ops.concatenate(masks, self.axis), -1)
 
 
@@ -170,9 +201,7 @@ class Dot(Layer):
 
     def build(self, input_shape: Any) -> None:
         require(
-            isinstance(input_shape, list)
-            and len(input_shape) == 2
-            and all(isinstance(s, (tuple, list)) for s in input_shape),
+            _several(input_shape) and len(input_shape) == 2,
             f"takes a list of two tensors, but an input of shape {input_shape} came.",
         )
         for shape, axis in zip(input_shape, self._pair, strict=True):

@@ -30,10 +30,12 @@ class _Normalization(Layer):
         self.gamma = None
         self.beta = None
         self.supports_masking = True
+        self._short = self.compute_dtype in ("float16", "bfloat16") and self.variable_dtype != self.compute_dtype
+        # What float16 cannot hold may come out of moderate size: inputs are taken as they are.
+        self.autocast = self.autocast and not self._short
         resolve(self, **arguments)
 
     def _affine(self, shape: tuple[int, ...]) -> None:
-        self._short = self.compute_dtype in ("float16", "bfloat16") and self.variable_dtype != self.compute_dtype
         if self.scale:
             self.gamma = self.add_weight(
                 shape,

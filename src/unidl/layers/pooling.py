@@ -174,6 +174,10 @@ class _AdaptivePooling(Layer):
         self.data_format = checked_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.spatial + 2)
 
+    def get_config(self) -> dict[str, Any]:
+        """As for all layers, `output_size` as a tuple."""
+        return {**super().get_config(), "output_size": self.output_size, "data_format": self.data_format}
+
 
 class AdaptiveAveragePooling1D(_AdaptivePooling):
     """The means of `output_size` bins that together cover the time: (batch, time, channels) to (batch, bins, channels).

@@ -52,8 +52,15 @@ class Reshape(Layer):
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
+        if not all(isinstance(d, int) and d >= -1 for d in self.target_shape):
+            raise ValueError(
+                "Reshape: a size is a non-negative integer, or -1 for what is left; this is not: "
+                f"target_shape={self.target_shape}."
+            )
         if self.target_shape.count(-1) > 1:
-            raise ValueError(f"Reshape: `target_shape` {self.target_shape} has more than one -1.")
+            raise ValueError(
+                f"Reshape: at most one unknown dimension (-1) can be found, not: target_shape={self.target_shape}."
+            )
 
     def call(self, inputs: Any) -> Any:
         rest, target = tuple(inputs.shape)[1:], self.target_shape
@@ -78,7 +85,10 @@ class Permute(Layer):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"Permute: `dims` {self.dims} is no order of the dimensions 1 to {len(self.dims)}.")
+            raise ValueError(
+                f"Permute: Invalid permutation `dims` {self.dims}, which is no order of the dimensions "
+                f"1 to {len(self.dims)}."
+            )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
     def build(self, input_shape: Any) -> None:
@@ -93,9 +103,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(n, int):
-            raise TypeError(f"RepeatVector: `n` must be an int, not {n!r}.")
-        self.n = n
+        self.n = _count("RepeatVector", "n", n)
         self.input_spec = InputSpec(ndim=2)
 
     def build(self, input_shape: Any) -> None:
@@ -105,13 +113,23 @@ class RepeatVector(Layer):
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, 1)
 
 
+def _count(layer: str, name: str, value: Any) -> int:
+    """`value` as a positive int."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{layer}: Expected an integer value for `{name}`, not {value!r}.")
+    if value <= 0:
+        raise ValueError(f"{layer}: `{name}` should be a positive integer, not {value}.")
+    return value
+
+
 def _pairs(value: Any, n: int, what: str) -> tuple[tuple[int, int], ...]:
     """An int, n ints, or n (before, after) pairs, as n pairs."""
     items = [value] * n if isinstance(value, int) else list(value)
+    flat = n == 1 and len(items) == 1 and isinstance(items[0], int) and not isinstance(value, int)
     if n == 1 and len(items) == 2 and all(isinstance(v, int) for v in items):
         items = [tuple(items)]
     pairs = [(v, v) if isinstance(v, int) else tuple(v) for v in items]
-    if len(pairs) != n or not all(len(p) == 2 and all(isinstance(v, int) and v >= 0 for v in p) for p in pairs):
+    if flat or len(pairs) != n or not all(len(p) == 2 and all(isinstance(v, int) and v >= 0 for v in p) for p in pairs):
         raise ValueError(f"{what} must be an int, {n} ints, or {n} pairs of ints (all at least 0), not {value!r}.")
     return tuple(pairs)
 
@@ -137,10 +155,16 @@ class _Spatial(Layer):
 class _ZeroPadding(_Spatial):
     def __init__(self, padding: Any, data_format: str | None, kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
-        self.padding = _pairs(padding, self.spatial, f"{type(self).__name__}: `padding`")
+        pairs = _pairs(padding, self.spatial, f"{type(self).__name__}: `padding`")
+        self.padding = pairs if self.spatial > 1 else pairs[0]
+        self._widths = self._placed(pairs, (0, 0))
 
     def call(self, inputs: Any) -> Any:
-        return ops.pad(inputs, self._placed(self.padding, (0, 0)))
+        return ops.pad(inputs, self._widths)
+
+    def get_config(self) -> dict[str, Any]:
+        """As for all layers, `padding` as pairs."""
+        return {**super().get_config(), "padding": self.padding}
 
 
 class ZeroPadding1D(_ZeroPadding):
@@ -171,20 +195,25 @@ class ZeroPadding3D(_ZeroPadding):
 class _Cropping(_Spatial):
     def __init__(self, cropping: Any, data_format: str | None, kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
-        self.cropping = _pairs(cropping, self.spatial, f"{type(self).__name__}: `cropping`")
-        cuts = [slice(before, -after or None) for before, after in self.cropping]
+        self._pairs = _pairs(cropping, self.spatial, f"{type(self).__name__}: `cropping`")
+        self.cropping = self._pairs if self.spatial > 1 else self._pairs[0]
+        cuts = [slice(before, -after or None) for before, after in self._pairs]
         self._key = self._placed(cuts, slice(None))
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
         sizes = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
         require(
-            all(d is None or d > sum(c) for d, c in zip(sizes, self.cropping, strict=True)),
-            f"crops {self.cropping}, which leaves nothing of an input of shape {tuple(input_shape)}.",
+            all(d is None or d > sum(c) for d, c in zip(sizes, self._pairs, strict=True)),
+            f"crops {self._pairs}, which leaves nothing of an input of shape {tuple(input_shape)}.",
         )
 
     def call(self, inputs: Any) -> Any:
         return ops.getitem(inputs, self._key)
+
+    def get_config(self) -> dict[str, Any]:
+        """As for all layers, `cropping` as pairs."""
+        return {**super().get_config(), "cropping": self.cropping}
 
 
 class Cropping1D(_Cropping):
@@ -229,7 +258,7 @@ class UpSampling1D(_UpSampling):
     """Each time step `size` times in a row."""
 
     def __init__(self, size: Any = 2, **kwargs: Any) -> None:
-        super().__init__(size, "channels_last", kwargs)
+        super().__init__(_count("UpSampling1D", "size", size), "channels_last", kwargs)
 
 
 class UpSampling2D(_UpSampling):
@@ -237,7 +266,7 @@ class UpSampling2D(_UpSampling):
 
     Args:
         size: an int, or (rows, columns).
-        interpolation: "nearest" or "bilinear".
+        interpolation: "nearest", or as in `ops.image.resize`: "bilinear", "bicubic", "lanczos3", "lanczos5".
     """
 
     spatial = 2
@@ -246,8 +275,9 @@ class UpSampling2D(_UpSampling):
         self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
     ) -> None:
         super().__init__(size, data_format, kwargs)
-        if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(f"UpSampling2D: `interpolation` must be 'nearest' or 'bilinear', not {interpolation!r}.")
+        known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+        if interpolation not in known:
+            raise ValueError(f"UpSampling2D: `interpolation` must be one of {known}, not {interpolation!r}.")
         self.interpolation = interpolation
 
     def call(self, inputs: Any) -> Any:
@@ -255,9 +285,9 @@ class UpSampling2D(_UpSampling):
             return super().call(inputs)
         height, width = (1, 2) if self.data_format == "channels_last" else (2, 3)
         have = inputs.shape[height], inputs.shape[width]
-        require(None not in have, f"bilinear interpolation needs a known height and width, not {have}.")
+        require(None not in have, f"{self.interpolation} interpolation needs a known height and width, not {have}.")
         want = have[0] * self.size[0], have[1] * self.size[1]
-        return ops.image.resize(inputs, want, "bilinear", data_format=self.data_format)
+        return ops.image.resize(inputs, want, self.interpolation, data_format=self.data_format)
 
 
 class UpSampling3D(_UpSampling):
