@@ -159,6 +159,36 @@ def test_a_configuration_makes_an_equal_layer(case: Case) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
+#: Layers that take or give something else than floats, or hold what no 16-bit float can.
+floats = pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if not c.random and not any(dtype(v) == "string" for v in tree.flatten(c.inputs))],
+    ids=lambda case: case.name,
+)
+
+
+#: The 16-bit float of mixed policies here: mxnet has no bfloat16.
+SHORT = "bfloat16" if "bfloat16" in active.dtypes else "float16"
+
+
+@floats
+def test_a_mixed_policy_keeps_weights_and_computes_in_16_bits(case: Case) -> None:
+    """Outputs that are float32 otherwise are of 16 bits, near the same; weights and configuration keep their dtypes."""
+    layer, inputs, tensors = built(case)
+    expected = host(layer(inputs, **tensors, **case.flags))
+    mixed = make(case, layers, dtype=f"mixed_{SHORT}")
+    found = tree.flatten(mixed(inputs, **tensors, **case.flags))
+    assert [active.dtype(v) for v in mixed.weights] == [active.dtype(v) for v in layer.weights]
+    mixed.set_weights(layer.get_weights())
+    found = tree.flatten(mixed(inputs, **tensors, **case.flags))
+    for a, b in zip(expected, found, strict=True):
+        assert active.dtype(b) == (SHORT if a.dtype == "float32" else a.dtype.name)
+        close = np.asarray(active.to_numpy(ops.cast(b, "float32") if a.dtype == "float32" else b))
+        assert np.abs(close - a).mean() <= 0.03 * max(1.0, np.abs(a).mean())
+    again = type(mixed).from_config(mixed.get_config())
+    assert again.dtype_policy.name == f"mixed_{SHORT}"
+
+
 def test_every_layer_class_is_in_the_table() -> None:
     abstract = {"Layer", "InputLayer", "Wrapper", "Lambda", *foreign.__all__}
     classes = {
@@ -387,6 +417,22 @@ def test_merging_functions_make_the_layers() -> None:
     np.testing.assert_array_equal(host(layers.dot([a, b], axes=1))[0], [[-5]])
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("Multiply", [[3, 8], [5, 6]]), ("Maximum", [[3, 4], [5, 6]]), ("Minimum", [[1, 2], [5, 6]])]
+)
+@pytest.mark.parametrize("recorded", [False, True], ids=["eager", "recorded"])
+def test_what_is_masked_in_one_tensor_is_what_the_other_has(kind: str, expected: Any, recorded: bool) -> None:
+    x = np.array([[[1, 2], [0, 0]]], "float32")
+    y = np.array([[[3, 4], [5, 6]]], "float32")
+    layer = getattr(layers, kind)()
+    if recorded:
+        a, b = layers.Input((2, 2)), layers.Input((2, 2))
+        out = unidl.Model([a, b], layer([layers.Masking()(a), b]))([x, y])
+    else:
+        out = layer([layers.Masking()(x), ops.convert_to_tensor(y)])
+    np.testing.assert_array_equal(host(out)[0], [expected])
+
+
 # -- clear errors ----------------------------------------------------------------------------------
 
 
@@ -408,6 +454,8 @@ def symbolic_call(layer: Any, *shape: int | None) -> Any:
         (lambda: layers.GroupNormalization(3), (None, 4), ["groups", "4 channels"]),
         (lambda: layers.Cropping1D(3), (None, 5, 2), ["leaves nothing"]),
         (lambda: layers.Add(), (None, 5), ["list"]),
+        (lambda: layers.GroupNormalization(8), (None, 4), ["more than the number of channels", "8 groups"]),
+        (lambda: layers.Dropout(0.5, noise_shape=(None, 1)), (None, 4, 3), ["noise_shape", "2 dimensions"]),
     ],
 )  # fmt: skip
 def test_a_wrong_input_is_refused_with_layer_shape_and_remedy(make_layer: Any, shape: Any, words: list[str]) -> None:
@@ -456,6 +504,16 @@ def test_a_built_layer_refuses_another_size_or_rank(case: str, shape: Any, words
         (lambda: layers.Dropout(1.5), "rate"),
         (lambda: layers.Permute((1, 3)), "dims"),
         (lambda: layers.GroupNormalization(0), "argument `groups`"),
+        (lambda: layers.Reshape((-1, -1)), "at most one unknown"),
+        (lambda: layers.Reshape((-2, 3)), "non-negative"),
+        (lambda: layers.RepeatVector(0), "`n`"),
+        (lambda: layers.UpSampling1D(-1), "`size`"),
+        (lambda: layers.Cropping1D((1,)), "`cropping`"),
+        (lambda: layers.Add().compute_mask(ones(2, 3), [None]), "`inputs` should be a list"),
+        (lambda: layers.Add().compute_mask([ones(2, 3)], [None, None]), "same length"),
+        (lambda: layers.Subtract()([ones(2, 3)]), "exactly 2 inputs"),
+        (lambda: layers.Concatenate()([ones(2, 3), ones(3, 3)]), "matching shapes"),
+        (lambda: layers.Softmax()(ones(2, 3), mask=ones(2, 2)), "broadcastable"),
         (lambda: layers.SpectralNormalization(layers.Dense(2), 0), "power_iterations"),
         (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"r": 1}), "Received invalid keys"),
         (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"rmin": 1, "rmax": 0}), "rmax should be"),

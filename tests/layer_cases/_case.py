@@ -84,17 +84,17 @@ def data(case: Case, sizes: dict[str, int] | None = None) -> tuple[Any, dict[str
     return made.pop("inputs"), made
 
 
-def make(case: Case, layers: Any) -> Any:
-    """The layer, from a module of layer classes."""
+def make(case: Case, layers: Any, **more: Any) -> Any:
+    """The layer, from a module of layer classes; `more` goes to it, and to the layers among its arguments."""
 
     def argument(value: Any) -> Any:
         if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
-            return getattr(layers, value[0])(**{k: argument(v) for k, v in value[1].items()})
+            return getattr(layers, value[0])(**{k: argument(v) for k, v in value[1].items()}, **more)
         if isinstance(value, list) and value and isinstance(value[0], list):
             return [argument(v) for v in value]
         return value
 
-    return getattr(layers, case.layer)(**{k: argument(v) for k, v in case.arguments.items()})
+    return getattr(layers, case.layer)(**{k: argument(v) for k, v in case.arguments.items()}, **more)
 
 
 def weight_value(name: str, shape: tuple[int, ...], seed: str) -> np.ndarray:

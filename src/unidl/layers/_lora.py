@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
+from unidl._state import state
 from unidl.backend import active
 from unidl.layers._base import Layer, structure
 
@@ -52,7 +53,9 @@ class LowRank(Layer):
             return main
         a, b = self._factors
         product = ops.multiply(ops.matmul(a, b), self._lora_scale)
-        return ops.add(main, ops.cast(product, _dtype(main)))
+        # Under a mixed policy the ops of a call read W in the dtype of computation.
+        dtype = state.autocast if state.autocast is not None and main.autocast else _dtype(main)
+        return ops.add(main, ops.cast(product, dtype))
 
     @property
     def _main(self) -> Any:

@@ -171,8 +171,9 @@ class ReversibleEmbedding(Embedding):
         if not reverse:
             return super().call(inputs)
         kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
-        if self.reverse_dtype is not None:
-            inputs, kernel = ops.cast(inputs, self.reverse_dtype), ops.cast(kernel, self.reverse_dtype)
+        # Inputs are not cast on the way in, because they may be integers.
+        dtype = self.compute_dtype if self.reverse_dtype is None else self.reverse_dtype
+        inputs, kernel = ops.cast(inputs, dtype), ops.cast(kernel, dtype)
         scores = ops.matmul(inputs, kernel)
         cap = self.logit_soft_cap
         return scores if cap is None else ops.multiply(ops.tanh(ops.divide(scores, cap)), cap)

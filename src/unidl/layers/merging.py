@@ -40,14 +40,17 @@ class Merge(Layer):
         )
 
     def call(self, inputs: Any) -> Any:
+        return self.merge(self._of_one_rank(inputs))
+
+    @staticmethod
+    def _of_one_rank(inputs: Any) -> Any:
         ranks = {len(x.shape) for x in inputs}
-        if len(ranks) > 1:
-            most = max(ranks)
-            inputs = [
-                ops.expand_dims(x, tuple(range(1, 1 + most - len(x.shape)))) if len(x.shape) < most else x
-                for x in inputs
-            ]
-        return self.merge(inputs)
+        if len(ranks) == 1:
+            return inputs
+        most = max(ranks)
+        return [
+            ops.expand_dims(x, tuple(range(1, 1 + most - len(x.shape)))) if len(x.shape) < most else x for x in inputs
+        ]
 
     def merge(self, inputs: Any) -> Any:
         raise NotImplementedError
@@ -95,14 +98,48 @@ class Subtract(Merge):
         return ops.subtract(inputs[0], inputs[1])
 
 
-class Multiply(Merge):
-    """The product of a list of tensors, element by element."""
+class _Masked(Merge):
+    """What layers share to which a masked element is as if it were not there."""
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if not isinstance(mask, (list, tuple)) or all(m is None for m in mask):
+            return super().call(inputs)
+        inputs = self._of_one_rank(inputs)
+        result, counts = inputs[0], self._wide(mask[0], inputs[0])
+        for x, m in zip(inputs[1:], mask[1:], strict=True):
+            own = self._wide(m, x)
+            both = self.pair(result, x)
+            if own is not None:
+                # Where neither counts the outcome is masked, too, and of no matter.
+                both = ops.where(own, both, result)
+            if counts is not None:
+                both = ops.where(counts, both, x)
+            counts = None if counts is None or own is None else ops.logical_or(counts, own)
+            result = both
+        return result
+
+    @staticmethod
+    def _wide(mask: Any, x: Any) -> Any:
+        if mask is None:
+            return None
+        missing = len(x.shape) - len(mask.shape)
+        return ops.expand_dims(mask, tuple(range(-missing, 0))) if missing else mask
+
+    def pair(self, x: Any, y: Any) -> Any:
+        raise NotImplementedError
 
     def merge(self, inputs: Any) -> Any:
-        total = inputs[0]
+        result = inputs[0]
         for x in inputs[1:]:
-            total = ops.multiply(total, x)
-        return total
+            result = self.pair(result, x)
+        return result
+
+
+class Multiply(_Masked):
+    """The product of a list of tensors, element by element. Masked elements do not count."""
+
+    def pair(self, x: Any, y: Any) -> Any:
+        return ops.multiply(x, y)
 
 
 class Average(Merge):
@@ -115,24 +152,18 @@ class Average(Merge):
         return ops.divide(total, float(len(inputs)))
 
 
-class Maximum(Merge):
-    """The largest of a list of tensors, element by element."""
+class Maximum(_Masked):
+    """The largest of a list of tensors, element by element. Masked elements do not count."""
 
-    def merge(self, inputs: Any) -> Any:
-        total = inputs[0]
-        for x in inputs[1:]:
-            total = ops.maximum(total, x)
-        return total
+    def pair(self, x: Any, y: Any) -> Any:
+        return ops.maximum(x, y)
 
 
-class Minimum(Merge):
-    """The smallest of a list of tensors, element by element."""
+class Minimum(_Masked):
+    """The smallest of a list of tensors, element by element. Masked elements do not count."""
 
-    def merge(self, inputs: Any) -> Any:
-        total = inputs[0]
-        for x in inputs[1:]:
-            total = ops.minimum(total, x)
-        return total
+    def pair(self, x: Any, y: Any) -> Any:
+        return ops.minimum(x, y)
 
 
 class Concatenate(Merge):
