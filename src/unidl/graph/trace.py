@@ -181,7 +181,9 @@ def _map_specs(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, (TensorSpec, SymbolicTensor)):
         return function(value)
     if isinstance(value, dict):
-        return {k: _map_specs(function, v) for k, v in value.items()}
+        # In the order in which `tree.flatten` lists them: that is how the graph's inputs will come.
+        mapped = {k: _map_specs(function, value[k]) for k in tree._keys(value)}
+        return {k: mapped[k] for k in value}
     if isinstance(value, (list, tuple)):
         return like(value, [_map_specs(function, v) for v in value])
     return value

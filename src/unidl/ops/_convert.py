@@ -35,6 +35,8 @@ def array(x: Any, dtype: Any = None) -> Any:
 
 def convert_to_numpy(x: Any) -> Any:
     """`x` as a NumPy array on the host; a variable's is a copy, since variables change in place."""
+    if getattr(getattr(x, "dtype", None), "name", "") == "string" and active.is_tensor(x):
+        return active.to_numpy(x)
     return x.numpy() if isinstance(x, VariableMixin) else host_array(x)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from unidl.backend import standardize_dtype
 from unidl.config import (
     disable_interactive_logging,
@@ -36,10 +38,14 @@ from unidl.utils._timeseries import timeseries_dataset_from_array
 from unidl.viz.dot import model_to_dot
 from unidl.viz.graph import plot_model
 
+if TYPE_CHECKING:
+    from unidl.layers.preprocessing.feature_space import FeatureSpace
+
 __all__ = [
     "Config",
     "CustomObjectScope",
     "Dataset",
+    "FeatureSpace",
     "Progbar",
     "PyDataset",
     "Sequence",
@@ -73,3 +79,11 @@ __all__ = [
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "FeatureSpace":  # made of layers, which need these utilities
+        from unidl.layers.preprocessing.feature_space import FeatureSpace
+
+        return FeatureSpace
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
