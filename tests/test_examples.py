@@ -118,3 +118,11 @@ def test_picture_folders(tmp_path: Path) -> None:
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text()
     assert [p.name for p in sorted(EXAMPLES.glob("*.py")) if f'"{p.name}"' not in text] == []
+
+
+@trains
+def test_structured(tmp_path: Path) -> None:
+    printed = run("structured.py", tmp_path)
+    assert number(r"test accuracy ([\d.]+)", printed) >= number(r"commonest answer: ([\d.]+)", printed) + 0.12
+    assert "a row becomes 62 numbers" in printed
+    assert 0 <= number(r"probability ([\d.]+)", printed) <= 1
