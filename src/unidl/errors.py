@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 
-class OpError(ValueError):
+class OpError(ValueError, RuntimeError):
     """An op was given arguments that do not fit: names the op, what came and what is expected.
 
-    It is a `ValueError`, so code written for Keras catches it.
+    It is a `ValueError`, so code written for Keras catches it, and a `RuntimeError`, as PyTorch's own complaints are.
 
     Attributes:
         op: the op that was called, "" as long as nobody has said.
@@ -20,6 +20,10 @@ class OpError(ValueError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class AxisError(OpError, IndexError):
+    """An axis that the tensor does not have: an `IndexError`, too, as in NumPy."""
 
 
 class UntraceableError(RuntimeError):

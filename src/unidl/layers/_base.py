@@ -467,7 +467,7 @@ class Layer(Contents, Functions, Policies, active.Module):  # type: ignore[name-
         text = str(error)
         if " in layer " not in text and not text.startswith("Layer "):
             text = f"Layer {self.path!r}: {text}"
-        located = OpError(text)
+        located = type(error)(text)
         located.op = error.op or self.path
         return located
 

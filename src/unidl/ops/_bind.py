@@ -16,7 +16,7 @@ from unidl._state import state
 from unidl.backend import active
 from unidl.backend.detours import detoured
 from unidl.dtypes import ALL, COMPLEX, FLOATS, INTEGERS, dtype_name, floatx, result_dtype, to_float, weak_kind
-from unidl.errors import GraphError, OpError, UntraceableError, describe
+from unidl.errors import AxisError, GraphError, OpError, UntraceableError, describe
 from unidl.graph.symbolic import Dim, Node, SymbolicTensor, TensorSpec, symbols
 from unidl.ops._declare import TABLE, Op
 
@@ -437,7 +437,7 @@ def _named(op: Op, values: tuple[Any, ...], error: ValueError) -> ValueError:
     arguments = ", ".join(f"{n}={describe(v)}" for n, v in zip(op.parameters, values, strict=True))
     where = f" in layer {state.trace.path!r}" if state.trace is not None and state.trace.path else ""
     message = getattr(error, "message", str(error))
-    better = OpError(f"ops.{op.name}({arguments}){where}: {message}")
+    better = (AxisError if isinstance(error, AxisError) else OpError)(f"ops.{op.name}({arguments}){where}: {message}")
     better.op, better.message = op.name, message
     return better
 

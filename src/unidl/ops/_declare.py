@@ -23,7 +23,7 @@ from typing import Any
 
 from unidl.backend.attributes import require
 from unidl.dtypes import COMPLEX, FLOATS, INTEGERS, result_dtype, weak_kind
-from unidl.errors import OpError, describe
+from unidl.errors import AxisError, OpError, describe
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 
 Tensor = Any
@@ -192,9 +192,9 @@ def axis_index(axis: Any, ndim: int, what: str = "axis") -> int:
         raise OpError(f"`{what}` must be an int, not {axis!r}.")
     axis = int(axis)
     if ndim == 0:
-        raise OpError(f"`{what}` is {axis}, but there are 0 dimensions.")
+        raise AxisError(f"`{what}` is {axis}, but there are 0 dimensions.")
     if not -ndim <= axis < ndim:
-        raise OpError(f"`{what}` is {axis}, out of range for {ndim} dimensions (allowed: {-ndim} to {ndim - 1}).")
+        raise AxisError(f"`{what}` is {axis}, out of range for {ndim} dimensions (allowed: {-ndim} to {ndim - 1}).")
     return axis % ndim
 
 

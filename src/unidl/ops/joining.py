@@ -206,7 +206,7 @@ def hsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
         [[[1], [3]], [[2], [4]]]
     """
     need_rank(x, "x", 1)
-    return ops.split(x, indices_or_sections, 0 if len(x.shape) == 1 else 1)
+    return list(ops.split(x, indices_or_sections, 0 if len(x.shape) == 1 else 1))
 
 
 @composite
@@ -219,7 +219,7 @@ def vsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
         [[[1, 2]], [[3, 4]]]
     """
     need_rank(x, "x", 2)
-    return ops.split(x, indices_or_sections, 0)
+    return list(ops.split(x, indices_or_sections, 0))
 
 
 @composite
@@ -232,7 +232,7 @@ def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
         [[[[1], [3]]], [[[2], [4]]]]
     """
     need_rank(x, "x", 3)
-    return ops.split(x, indices_or_sections, 2)
+    return list(ops.split(x, indices_or_sections, 2))
 
 
 @composite

@@ -174,8 +174,13 @@ def nanargmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Ten
     return _argument(ops.argmin, ops.min, x, axis, keepdims, math.inf)
 
 
+def _single(axis: Any) -> Any:
+    """The only axis of a tuple of one; anything else as it is."""
+    return axis[0] if isinstance(axis, (tuple, list)) and len(axis) == 1 else axis
+
+
 @composite
-def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+def nancumsum(x: Tensor, axis: Any = None, dtype: Any = None) -> Tensor:
     """Running sum along `axis` with NaN counted as 0; see `cumsum`.
 
     Example:
@@ -183,11 +188,11 @@ def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.nancumsum([1.0, float("nan"), 3.0])))
         [1. 1. 4.]
     """
-    return ops.cumsum(_filled(x, 0), axis, dtype)
+    return ops.cumsum(_filled(x, 0), _single(axis), dtype)
 
 
 @composite
-def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+def nancumprod(x: Tensor, axis: Any = None, dtype: Any = None) -> Tensor:
     """Running product along `axis` with NaN counted as 1; see `cumprod`.
 
     Example:
@@ -195,7 +200,7 @@ def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
         >>> print(ops.convert_to_numpy(ops.nancumprod([2.0, float("nan"), 3.0])))
         [2. 2. 6.]
     """
-    return ops.cumprod(_filled(x, 1), axis, dtype)
+    return ops.cumprod(_filled(x, 1), _single(axis), dtype)
 
 
 __all__ = [

@@ -64,6 +64,9 @@ def inner(x1: Tensor, x2: Tensor) -> Tensor:
     """
     if len(x1.shape) == 0 or len(x2.shape) == 0:
         return ops.multiply(x1, x2)
+    m, n = x1.shape[-1], x2.shape[-1]
+    fits = m is None or n is None or m == n
+    require(fits, f"the last dimension of `x1` (shape {list(x1.shape)}) and `x2` ({list(x2.shape)}) must be the same.")
     return ops.tensordot(x1, x2, ([len(x1.shape) - 1], [len(x2.shape) - 1]))
 
 
