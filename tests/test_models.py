@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 from typing import Any
@@ -437,3 +438,24 @@ def test_a_sequential_built_by_data_takes_other_lengths() -> None:
     assert model.predict(np.ones((3, 6, 5), "float32"), verbose=0).shape == (3, 6, 2)
     with pytest.raises(ValueError, match="5 elements along axis 2"):
         model(np.ones((2, 4, 6), "float32"))
+
+
+@pytest.mark.parametrize(
+    "trained", [False, pytest.param(True, marks=pytest.mark.skipif(not active.trains, reason="no gradients"))]
+)
+def test_a_deep_copy_computes_and_trains_by_itself(trained: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    model = unidl.Sequential([unidl.Input((2,)), unidl.layers.Dense(3, "tanh"), unidl.layers.Dense(1)])
+    model.compile("adam", "mse")
+    before = model.predict(x, verbose=0)
+    if trained:
+        model.fit(x, x[:, :1], verbose=0)
+        before = model.predict(x, verbose=0)
+    twin = copy.deepcopy(model)
+    np.testing.assert_array_equal(twin.predict(x, verbose=0), before)
+    if trained:
+        twin.fit(x, x[:, :1], epochs=2, verbose=0)
+        assert [int(active.to_numpy(m.optimizer.iterations)) for m in (model, twin)] == [1, 3]
+    twin.set_weights([w * 0 for w in twin.get_weights()])
+    assert not twin.predict(x, verbose=0).any() and not active.to_numpy(twin(active.to_tensor(x))).any()
+    np.testing.assert_array_equal(model.predict(x, verbose=0), before)

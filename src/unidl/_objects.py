@@ -29,6 +29,16 @@ class Configurable:
         return cls(**config)
 
 
+class Cache(dict[Any, Any]):
+    """Compiled functions. They belong to the variables of what holds them: a copy of it starts without."""
+
+    def __deepcopy__(self, memo: Any) -> Cache:
+        return Cache()
+
+    def __reduce__(self) -> Any:
+        return Cache, ()
+
+
 def parameter_names(cls: type) -> list[str]:
     """Names of a constructor's parameters, ``*args`` and ``**kwargs`` left out."""
     parameters = inspect.signature(cls).parameters.values()
@@ -132,4 +142,4 @@ class Registry:
             return from_config(dict(arguments or {}))
 
 
-__all__ = ["Configurable", "Registry", "parameter_names", "snake_case"]
+__all__ = ["Cache", "Configurable", "Registry", "parameter_names", "snake_case"]

@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from unidl import dtype_policies, tree
+from unidl._objects import Cache
 from unidl._state import state
 from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
@@ -43,7 +44,7 @@ class Model(Trainer, Layer):
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
         Layer.__init__(self, name=name, **kwargs)
         self._net: Net | None = None
-        self._replays: dict[Any, Any] = {}
+        self._replays = Cache()
         self._replay_version = -1
         self._init_trainer()
         if (inputs is None) != (outputs is None):

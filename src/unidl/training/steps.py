@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl import tree
+from unidl._objects import Cache
 from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
 from unidl.graph.graph import Graph
@@ -28,7 +29,7 @@ class StepCache:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.functions: dict[Any, Callable[..., Any]] = {}
+        self.functions = Cache()
         self.version = -1
         self.latest_inputs: Any = None
         self.labels: Any = None
