@@ -527,3 +527,26 @@ def test_a_refused_input_does_not_leave_training_set() -> None:
     with pytest.raises(ValueError):
         layer(unidl.Input((5,)), training=True)
     assert state.training is None
+
+
+def test_a_class_with_a_get_config_of_its_own_starts_from_what_every_layer_takes() -> None:
+    class Wrapped(layers.Layer):
+        def __init__(self, function: Any, size: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.function, self.size = function, size
+
+        def get_config(self) -> dict[str, Any]:
+            return dict(size=self.size, function="by name", **super().get_config())
+
+    class Wide(layers.Dense):
+        def __init__(self, units: int, hook: Any = None, **kwargs: Any) -> None:
+            super().__init__(2 * units, **kwargs)
+            self.hook = hook
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "hook": None}
+
+    config = Wrapped(object(), 3).get_config()
+    assert config["size"] == 3 and set(config) == {"name", "trainable", "dtype", "size", "function"}
+    again = Wide.from_config(Wide(4, hook=object()).get_config())
+    assert again.units == 8 and again.hook is None

@@ -20,7 +20,8 @@ class ModelCheckpoint(Monitor):
         monitor: metric for `save_best_only`.
         verbose: 1 prints what it does.
         save_best_only: save only when the metric has improved.
-        save_weights_only: call ``model.save_weights`` (the suffix must be ``.safetensors``) instead of ``model.save``.
+        save_weights_only: call ``model.save_weights`` (suffix ``.safetensors`` or ``.weights.h5``) instead of ``model.save``
+            (``.keras``).
         mode: "min", "max", or "auto" (by the metric's name).
         save_freq: "epoch", or a number of batches (training metrics only are known then).
         initial_value_threshold: a metric worse than this is not saved.
@@ -46,9 +47,9 @@ class ModelCheckpoint(Monitor):
         self.initial_value_threshold = self.best = initial_value_threshold
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(f"ModelCheckpoint: `save_freq` must be 'epoch' or a positive int, not {save_freq!r}.")
-        if save_weights_only and not self.filepath.endswith(".safetensors"):
+        if save_weights_only and not self.filepath.endswith((".safetensors", ".weights.h5")):
             raise ValueError(
-                f"ModelCheckpoint(save_weights_only=True) writes safetensors: `filepath` must end in '.safetensors', "
+                "ModelCheckpoint(save_weights_only=True): `filepath` must end in '.safetensors' or '.weights.h5', "
                 f"not {self.filepath!r}."
             )
         self._epoch = 0

@@ -31,14 +31,13 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):  # type: ignore[type-arg]
         if policy_map is not None and not isinstance(policy_map, dict):
             raise TypeError(f"If specified, `policy_map` must be a dict. {policy_map!r} was given.")
         self._given_default = default_policy
+        self._default = get(default_policy)
         self._policy_map = {path: get(policy) for path, policy in (policy_map or {}).items()}
 
     @property
     def default_policy(self) -> DTypePolicy:
-        """The policy of the paths that nothing else matches."""
-        from unidl.dtype_policies._global import get
-
-        return get(self._given_default)
+        """The policy of the paths that nothing else matches: if none was given, the global one at that time."""
+        return self._default
 
     @property
     def name(self) -> str:

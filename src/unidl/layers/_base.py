@@ -530,11 +530,21 @@ class Layer(Contents, Functions, Policies, active.Module):  # type: ignore[name-
     # -- configuration ----------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments from which `from_config` makes an equal, fresh layer."""
+        """Constructor arguments from which `from_config` makes an equal, fresh layer.
+
+        A user's class that overrides this gets what every layer takes, and the arguments of the unidl layer that it
+        derives from; its own are its own to add.
+        """
         from unidl.saving.objects import constructor_config
 
         policy = dtype_policies.serialize(self._policy)
-        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **constructor_config(self)}
+        config = {"name": self.name, "trainable": self.trainable, "dtype": policy}
+        mro = type(self).__mro__
+        if next(c for c in mro if "get_config" in c.__dict__).__module__.startswith("unidl."):
+            return {**config, **constructor_config(self)}
+        native = next(c for c in mro if c.__module__.startswith("unidl."))
+        plain = native is Layer or native.__module__.startswith("unidl.models")
+        return config if plain else {**config, **constructor_config(self, lenient=True)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

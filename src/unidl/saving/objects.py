@@ -147,10 +147,13 @@ def public_name(cls: type) -> dict[str, Any]:
     return {"module": "keras" if top else f"keras.{module}", "class_name": cls.__name__, "registered_name": None}
 
 
-def constructor_config(obj: Any) -> dict[str, Any]:
+def constructor_config(obj: Any, lenient: bool = False) -> dict[str, Any]:
     """What `obj` was constructed with, defaults included, as plain data.
 
     Arguments that every layer takes are left out.
+
+    Args:
+        lenient: leave out what has no plain form.
 
     Raises:
         TypeError: if an argument has no plain form.
@@ -168,7 +171,11 @@ def constructor_config(obj: Any) -> dict[str, Any]:
             if value:
                 raise TypeError(f"{type(obj).__name__} takes *{name}: give it a get_config of its own.")
         elif name not in _BASE and not (name == "activity_regularizer" and value is None):
-            config[name] = plain(value, f"argument {name!r} of {obj!r}")
+            try:
+                config[name] = plain(value, f"argument {name!r} of {obj!r}")
+            except TypeError:
+                if not lenient:
+                    raise
     return config
 
 
@@ -233,10 +240,10 @@ def deserialize_keras_object(
         return _read_special(config, inner, custom_objects, safe_mode)
     if name == "function":
         if not isinstance(inner, str):
-            raise TypeError(f"The configuration of a function needs its name in `config`, not {inner!r}.")
+            raise TypeError(f"The configuration of a function: expected 'config' to be its name, not {inner!r}.")
         return _member(inner, config, custom_objects, module_objects, "function")
     if not isinstance(inner, dict):
-        raise TypeError(f"The `config` of {name!r} must be a dict, not {inner!r}.")
+        raise TypeError(f"Expected 'config' to be a dict for {name!r}, not {inner!r}.")
     cls: Any = _member(str(name), config, custom_objects, module_objects, "class")
     if isinstance(cls, types.FunctionType):
         return cls
@@ -300,8 +307,8 @@ def _read_special(config: dict[str, Any], inner: Any, custom_objects: Any, safe_
     if name == "__lambda__":
         if safe_mode:
             raise ValueError(
-                "The configuration holds a Python lambda, that is: code, chosen by whoever wrote the file. It is "
-                "refused. If you trust the source, pass `safe_mode=False`, or call "
+                "The configuration holds a Python lambda, that is: code, chosen by whoever wrote the file. "
+                "Reading it allows arbitrary code execution, so it is refused. If you trust the source, pass `safe_mode=False`, or call "
                 "config.enable_unsafe_deserialization()."
             )
         from unidl.saving._code import load
