@@ -20,8 +20,8 @@ class ModelCheckpoint(Monitor):
         monitor: metric for `save_best_only`.
         verbose: 1 prints what it does.
         save_best_only: save only when the metric has improved.
-        save_weights_only: call ``model.save_weights`` (suffix ``.safetensors`` or ``.weights.h5``) instead of ``model.save``
-            (``.keras``).
+        save_weights_only: call ``model.save_weights`` (suffix ``.safetensors`` or ``.weights.h5``) instead of
+            ``model.save`` (``.keras``).
         mode: "min", "max", or "auto" (by the metric's name).
         save_freq: "epoch", or a number of batches (training metrics only are known then).
         initial_value_threshold: a metric worse than this is not saved.

@@ -308,8 +308,8 @@ def _read_special(config: dict[str, Any], inner: Any, custom_objects: Any, safe_
         if safe_mode:
             raise ValueError(
                 "The configuration holds a Python lambda, that is: code, chosen by whoever wrote the file. "
-                "Reading it allows arbitrary code execution, so it is refused. If you trust the source, pass `safe_mode=False`, or call "
-                "config.enable_unsafe_deserialization()."
+                "Reading it allows arbitrary code execution, so it is refused. If you trust the source, pass "
+                "`safe_mode=False`, or call config.enable_unsafe_deserialization()."
             )
         from unidl.saving._code import load
 
