@@ -115,6 +115,24 @@ def test_picture_folders(tmp_path: Path) -> None:
     assert number(r"validation accuracy ([\d.]+)", printed) >= 0.8
 
 
+@trains
+def test_denoising(tmp_path: Path) -> None:
+    printed = run("denoising.py", tmp_path)
+    assert number(r"([\d.]+) without", printed) < 0.75 * number(r"pixel ([\d.]+) with noise", printed)
+
+
+@trains
+def test_vae(tmp_path: Path) -> None:
+    printed = run("vae.py", tmp_path)
+    assert number(r"([\d.]+) in the last", printed) < 0.8 * number(r"loss ([\d.]+) in the first", printed)
+
+
+@trains
+def test_segmentation(tmp_path: Path) -> None:
+    printed = run("segmentation.py", tmp_path)
+    assert number(r"([\d.]+) of the pixels right", printed) > number(r"all background: ([\d.]+)", printed) + 0.03
+
+
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text()
     assert [p.name for p in sorted(EXAMPLES.glob("*.py")) if f'"{p.name}"' not in text] == []

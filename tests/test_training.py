@@ -312,3 +312,20 @@ def test_metrics_with_several_values_are_arrays_in_the_logs() -> None:
     history = model.fit(x, y, epochs=1, batch_size=3, verbose=2).history
     assert history["f1_score"][-1].shape == (3,)
     assert model.evaluate(x, y, verbose=1, return_dict=True)["f1_score"].shape == (3,)
+
+
+@trains
+def test_classes_of_pixels_are_learned() -> None:
+    """A gradient for each pixel, through transposed convolutions and classes along the last axis."""
+    x = np.random.default_rng(0).normal(size=(8, 6, 6, 1)).astype("float32")
+    model = unidl.Sequential(
+        [
+            unidl.Input((6, 6, 1)),
+            layers.Conv2D(8, 3, strides=2, padding="same", activation="relu"),
+            layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(2, 3, padding="same", activation="softmax"),
+        ]
+    )
+    model.compile(unidl.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    history = model.fit(x, (x[..., 0] > 0).astype("int32"), batch_size=8, epochs=15, verbose=0).history["loss"]
+    assert history[-1] < 0.9 * history[0]

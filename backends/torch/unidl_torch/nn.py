@@ -310,9 +310,12 @@ def sparse_categorical_crossentropy(
             return sparse_categorical_crossentropy(target, output.float(), from_logits, axis).to(output.dtype)
         small = config.epsilon()
         logs = torch.log(torch.clamp(output / output.sum(axis, True), small, 1.0 - small))
-    return F.nll_loss(
-        logs if axis == 1 or logs.dim() == 1 else logs.movedim(axis, 1), target.to(torch.int64), reduction="none"
-    )
+    target = target.to(torch.int64)
+    if logs.dim() <= 2:
+        return F.nll_loss(logs if axis == logs.dim() - 1 else logs.T, target, reduction="none")
+    # As rows: the kernel for pictures has a gradient for contiguous channels-first ones only.
+    rows = logs.movedim(axis, -1).reshape(-1, logs.shape[axis])
+    return F.nll_loss(rows, target.reshape(-1), reduction="none").reshape(target.shape)
 
 
 def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Tensor:
