@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +21,7 @@ from unidl.graph.replay import replay
 from unidl.graph.symbolic import Dim, SymbolicTensor, TensorSpec
 from unidl.graph.trace import trace
 from unidl.layers import BatchNormalization, Dense, Dropout
+from unidl.ops._declare import TABLE
 
 
 def spec(*shape: int | None, dtype: str = "float32") -> TensorSpec:
@@ -516,3 +519,9 @@ def test_an_input_that_the_model_does_not_list_is_named() -> None:
     a, b = unidl.Input((2,), name="a"), unidl.Input((2,), name="b")
     with pytest.raises(GraphError, match="depend on input 'b'"):
         unidl.Model(a, Dense(1)(a) + Dense(1)(b))
+
+
+@pytest.mark.once
+def test_ops_are_copied_and_pickled_by_name() -> None:
+    op = TABLE["relu"]
+    assert pickle.loads(pickle.dumps(op)) is op and copy.deepcopy(op) is op

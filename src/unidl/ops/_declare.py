@@ -76,6 +76,14 @@ class Op:
     def fail(self, message: str) -> OpError:
         return OpError(f"{self.name}: {message}")
 
+    def __reduce__(self) -> Any:
+        """Pickled by name: graphs in pickles are made of the ops that are there when they are read."""
+        return (_declared, (self.name,)) if TABLE.get(self.name) is self else super().__reduce__()
+
+
+def _declared(name: str) -> Op:
+    return TABLE[name]
+
 
 def _declare(kind: str, fn: Callable[..., Any], promote: str, name: str, **flags: Any) -> Callable[..., Any]:
     from unidl.ops._bind import bind
