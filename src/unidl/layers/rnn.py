@@ -49,6 +49,9 @@ class CellLayer(RNN):
     recurrent_dropout = of_cell("recurrent_dropout")
     seed = of_cell("seed")
 
+    def get_config(self) -> dict[str, Any]:
+        return {"activity_regularizer": None, **super().get_config()}
+
 
 class _Sequences(CellLayer):
     """A layer on (batch, time, features)."""
