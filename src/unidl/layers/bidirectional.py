@@ -104,7 +104,7 @@ class Bidirectional(Layer):
         if initial_state is not None:
             half = len(initial_state) // 2
             first, second = {"initial_state": initial_state[:half]}, {"initial_state": initial_state[half:]}
-        also = {"mask": mask} if "mask" in call_spec(type(self.forward_layer)).names else {}
+        also = {} if mask is None or "mask" not in call_spec(type(self.forward_layer)).names else {"mask": mask}
         ahead = self.forward_layer(sequences, **first, **also)
         back = self.backward_layer(sequences, **second, **also)
         states: tuple[Any, ...] = ()
