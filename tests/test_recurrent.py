@@ -318,6 +318,37 @@ def test_time_distributed_keeps_steps_apart_where_they_must_be() -> None:
     np.testing.assert_allclose(host(inner(x))[0], x.sum(2).cumsum(1), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("make", STATEFUL, ids=["lstm", "steps", "stack", "bidirectional"])
+def test_mixed_precision_computes_in_half_and_keeps_weights_whole(make: Any) -> None:
+    unidl.dtype_policies.set_dtype_policy("mixed_float16")
+    try:
+        layer, x = make(stateful=True), data(2, 4, 3)
+        mask = np.array([[1, 1, 0, 0], [1, 1, 1, 1]], bool)
+        for options in ({}, {"mask": mask}, {"training": True}):
+            assert {ops.dtype(v) for v in tree.flatten(layer(x, **options))} == {"float16"}
+        assert {ops.dtype(v) for v in (*layer.weights, *tree.flatten(layer.states))} == {"float32"}
+    finally:
+        unidl.dtype_policies.set_dtype_policy("float32")
+
+
+@trains
+def test_compiled_training_is_training() -> None:
+    x, losses = data(8, 4, 3), []
+    x[0, 2:] = 0
+    weights = None
+    for jit in (False, True):
+        symbol = layers.Input((None, 3))
+        # PyTorch compiles for long: one layer is enough there, of those that it cannot compile.
+        cells = [] if active.name == "torch" else [layers.GRUCell(2, activation="relu"), Leaky(3, 3)]
+        h = layers.LSTM(3, return_sequences=bool(cells))(layers.Masking()(symbol))
+        model = unidl.Model(symbol, layers.RNN(cells)(h) if cells else h)
+        weights = weights or model.get_weights()
+        model.set_weights(weights)
+        model.compile("sgd", "mse", jit_compile=jit)
+        losses.append(model.fit(x, np.zeros((8, 3)), epochs=2, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
 # -- clear errors ----------------------------------------------------------------------------------
 
 

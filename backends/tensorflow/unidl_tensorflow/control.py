@@ -53,7 +53,11 @@ def graph_table(backend: Any) -> dict[str, Callable[..., Any]]:
 
         invariants = [tf.TensorShape([]), *_invariants(body, start), *(tf.TensorShape(None) for _ in outputs)]
         _, *results = tf.while_loop(
-            lambda i, *_: i < size, step, [tf.constant(0), *start, *outputs], shape_invariants=invariants
+            lambda i, *_: i < size,
+            step,
+            [tf.constant(0), *start, *outputs],
+            shape_invariants=invariants,
+            maximum_iterations=size,  # XLA needs it for gradients
         )
         return (*results[:count], *(y.stack() for y in results[count:]))
 

@@ -273,6 +273,7 @@ class TorchBackend(Backend):
         if not jit:
             return function
         # An unknown dimension is compiled as one at once: otherwise each new batch size compiles again.
+        rnn.leave_uncompiled()
         return torch.compile(function, dynamic=any(None in t.shape for t in graph.inputs))
 
     def optimizer_kernel(

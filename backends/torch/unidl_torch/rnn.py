@@ -115,6 +115,13 @@ class _Fused:
         return out, tuple(ends)
 
 
+def leave_uncompiled() -> None:
+    """Have `torch.compile` call the kernels as they are: on CPUs it has no derivative of them, as `torch.nn` knows."""
+    if not hasattr(_Fused, "compiled_around"):
+        _Fused.__call__ = torch.compiler.disable(_Fused.__call__)  # type: ignore[method-assign]
+        _Fused.compiled_around = True  # type: ignore[attr-defined]
+
+
 def _projected(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     projected = x @ kernel
     return projected if bias is None else projected + bias
