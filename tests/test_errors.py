@@ -25,6 +25,13 @@ def test_any_complaint_is_a_value_error_and_a_runtime_error() -> None:
             ops.norm(np.ones(3, np.float32), ord="fro")
 
 
+def test_classes_may_come_as_floats() -> None:
+    assert ops.convert_to_numpy(ops.one_hot(np.array([1.0, 0.0], np.float32), 2)).tolist() == [[0, 1], [1, 0]]
+    assert ops.convert_to_numpy(ops.multi_hot(np.array([1.0, 2.0], np.float32), 3)).tolist() == [0, 1, 1]
+    with pytest.raises(ValueError, match="`order` must be an int"):
+        ops.normalize(np.ones((2, 2), np.float32), order="a")
+
+
 def test_small_things_as_in_numpy() -> None:
     x = np.arange(4.0, dtype=np.float32).reshape(2, 2)
     assert isinstance(ops.hsplit(x, 2), list)

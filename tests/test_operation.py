@@ -43,6 +43,7 @@ def test_an_operation_computes_or_is_recorded() -> None:
     assert op.input == [a, b]
     assert op.output == list(out)
     assert isinstance(layers.Dense(1), unidl.Operation)
+    assert op.compute_output_spec(ops.ones((4, 2))).shape == (4, 2)
     with pytest.raises(AttributeError, match="never been called on symbolic"):
         _ = Affine(1.0).output
 

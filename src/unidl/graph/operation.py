@@ -72,13 +72,6 @@ class Operation(metaclass=ABCMeta):
         return call(*args, **kwargs)
 
     def _shapes(self, args: Any, kwargs: Any) -> Any:
-        from unidl.graph.trace import spec_of
-
-        def stand_in(value: Any) -> Any:
-            spec = spec_of(value)
-            return SymbolicTensor(*spec) if spec is not value else value
-
-        args, kwargs = tree.map_structure(stand_in, (args, kwargs))
         return tree.map_structure(lambda t: t.shape, self.compute_output_spec(*args, **kwargs))
 
     def _in_trace(self, args: Any, kwargs: Any) -> Any:
@@ -134,17 +127,19 @@ class Operation(metaclass=ABCMeta):
         raise NotImplementedError(f"Operation {type(self).__name__} has no `call(...)`: its computation goes there.")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Symbolic outputs for symbolic arguments, without recording the call.
+        """Symbolic outputs for symbolic (or other) tensors, without recording the call.
 
         Raises:
             UntraceableError: if this is not overridden and `call` is native code.
         """
-        from unidl.graph.trace import Trace, recording
+        from unidl.graph.symbolic import TensorSpec
+        from unidl.graph.trace import Trace, recording, spec_of
 
-        def placeholder(tensor: SymbolicTensor) -> SymbolicTensor:
-            return SymbolicTensor(tensor.shape, tensor.dtype, name=tensor.name)
+        def placeholder(value: Any) -> Any:
+            spec = spec_of(value)
+            return SymbolicTensor(*spec) if isinstance(spec, TensorSpec) else value
 
-        args, kwargs = substitute(args, placeholder), substitute(kwargs, placeholder)
+        args, kwargs = tree.map_structure(placeholder, (args, kwargs))
         with recording(Trace()) as trace, trace.inside(self, self.name):
             return self.call(*args, **kwargs)
 

@@ -15,8 +15,8 @@ from unidl.ops._declare import Tensor, axis_index, composite, need_dtype, need_r
 def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
     """Integers as vectors along a new `axis`, 1 at the integer's place and 0 elsewhere.
 
-    Integers outside 0 … `num_classes` - 1 give all zeros. `dtype` None: the default float. There are no sparse
-    tensors, so `sparse` must be false.
+    Integers outside 0 … `num_classes` - 1 give all zeros; of floats the integer part counts. `dtype` None: the default
+    float. There are no sparse tensors, so `sparse` must be false.
 
     Example:
         >>> from unidl import ops
@@ -24,7 +24,7 @@ def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, spar
         [[1. 0. 0.]
          [0. 0. 1.]]
     """
-    need_dtype(x, "x", "integral")
+    need_dtype(x, "x", "real")
     _classes(num_classes, sparse)
     place = axis_index(axis, len(x.shape) + 1)
     classes = ops.reshape(ops.arange(num_classes, None, None, "int32"), (num_classes,) + (1,) * (len(x.shape) - place))
@@ -41,7 +41,7 @@ def _classes(num_classes: Any, sparse: bool) -> None:
 @composite(name="multi_hot")
 def _multi_hot(inputs: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
     """Sets of integers as vectors along a new `axis`, 1 at the place of each member."""
-    need_dtype(inputs, "inputs", "integral")
+    need_dtype(inputs, "inputs", "real")
     need_rank(inputs, "inputs", 1)
     _classes(num_classes, sparse)
     rank = len(inputs.shape)

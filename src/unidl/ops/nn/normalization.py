@@ -281,7 +281,8 @@ def normalize(x: Tensor, axis: Any = -1, order: int = 2, epsilon: float | None =
          [0.5  0.5 ]]
     """
     need_dtype(x, "x", "floating")
-    require(order >= 1, f"`order` must be at least 1, not {order}.")
+    whole = hasattr(order, "__index__") and not isinstance(order, bool)
+    require(whole and order >= 1, f"`order` must be an int >= 1, not {order!r}.")
     axes = axes_tuple(axis, len(x.shape)) if len(x.shape) else ()
     kind, (x,) = widened(x)
     size = ops.absolute(x)
