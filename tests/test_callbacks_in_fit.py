@@ -91,7 +91,7 @@ def test_what_ended_a_fit_does_not_end_evaluations():
 def test_training_stops_in_the_middle_of_an_epoch_on_nan():
     model, x, y = regression()
     x[20] = np.nan
-    with pytest.warns(UserWarning, match="the loss is nan at batch 6"):
+    with pytest.warns(UserWarning, match="the loss is nan at batch 5"):
         history = model.fit(x, y, batch_size=4, epochs=5, shuffle=False, verbose=0, callbacks=[TerminateOnNaN()])
     assert history.epoch == [0]
 

@@ -46,7 +46,9 @@ class ModelCheckpoint(Monitor):
         self.save_best_only, self.save_weights_only, self.save_freq = save_best_only, save_weights_only, save_freq
         self.initial_value_threshold = self.best = initial_value_threshold
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
-            raise ValueError(f"ModelCheckpoint: `save_freq` must be 'epoch' or a positive int, not {save_freq!r}.")
+            raise ValueError(
+                f"ModelCheckpoint: Unrecognized save_freq, {save_freq!r}: `save_freq` must be 'epoch' or a positive int."
+            )
         if save_weights_only and not self.filepath.endswith((".safetensors", ".weights.h5")):
             raise ValueError(
                 "ModelCheckpoint(save_weights_only=True): `filepath` must end in '.safetensors' or '.weights.h5', "
@@ -77,13 +79,13 @@ class ModelCheckpoint(Monitor):
     def _save(self, epoch: int, batch: int | None, logs: Logs | None) -> None:
         if self.save_best_only:
             value = self.get_monitor_value(logs)
-            if value is None:
-                return
-            if not self.improves(value, self.best):
+            # What cannot be judged is saved, as in Keras; the warning has said so.
+            if value is not None and not self.improves(value, self.best):
                 if self.verbose > 0:
                     tell(f"Epoch {epoch + 1}: {self.monitor} did not improve from {_text(self.best)}.")
                 return
-            before, self.best = self.best, value
+            before = self.best
+            self.best = self.best if value is None else value
         path = self._path(epoch, batch, logs)
         if folder := os.path.dirname(path):
             os.makedirs(folder, exist_ok=True)

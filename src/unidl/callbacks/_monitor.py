@@ -25,7 +25,9 @@ class Monitor(Callback):
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            raise ValueError(f"{type(self).__name__}: `mode` must be 'auto', 'min' or 'max', not {mode!r}.")
+            kind = type(self).__name__
+            warnings.warn(f"{kind} mode {mode!r} is unknown; 'auto' is taken in place of it.", stacklevel=3)
+            mode = "auto"
         self.monitor, self.mode, self.min_delta = monitor, mode, abs(min_delta)
         self.best: float | None = None
 

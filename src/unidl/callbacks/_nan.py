@@ -35,7 +35,7 @@ class TerminateOnNaN(Callback):
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(loss):
             return
-        message = f"NaN or Inf loss encountered: the loss is {loss} at batch {batch + 1}, training ends."
+        message = f"NaN or Inf loss encountered: the loss is {loss} at batch {batch} (counted from 0), training ends."
         if self.diagnose:
             message += f" {self._diagnosis()}"
         if self.raise_error:

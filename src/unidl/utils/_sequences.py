@@ -40,7 +40,7 @@ def pad_sequences(
             raise ValueError(f"pad_sequences: item {i} is {item!r}, not a sequence.")
     kind = np.dtype(dtype)
     if isinstance(value, str) and kind.kind not in "OUS":
-        raise ValueError(f"pad_sequences: a `value` of {value!r} needs dtype=object, not {kind}.")
+        raise ValueError(f"pad_sequences: `dtype` {kind} is not compatible with `value` {value!r}: use dtype=object.")
     length = max((len(s) for s in sequences), default=0) if maxlen is None else int(maxlen)
     rest: tuple[int, ...] = next((np.shape(s)[1:] for s in sequences if len(s)), ())
     result = np.full((len(sequences), length, *rest), value, kind)
