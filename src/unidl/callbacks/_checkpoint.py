@@ -47,7 +47,7 @@ class ModelCheckpoint(Monitor):
         self.initial_value_threshold = self.best = initial_value_threshold
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(
-                f"ModelCheckpoint: Unrecognized save_freq, {save_freq!r}: `save_freq` must be 'epoch' or a positive int."
+                f"ModelCheckpoint: Unrecognized save_freq {save_freq!r}: `save_freq` is 'epoch' or a positive int."
             )
         if save_weights_only and not self.filepath.endswith((".safetensors", ".weights.h5")):
             raise ValueError(
