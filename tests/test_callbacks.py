@@ -407,7 +407,7 @@ def test_bad_checkpoints():
     with pytest.raises(ValueError, match="the field 'val_acc'; there is only loss, val_loss, epoch"):
         run([ModelCheckpoint("{val_acc}.keras")], [1])
     with pytest.warns(UserWarning, match="ModelCheckpoint watches 'val_loss'"):
-        assert run([ModelCheckpoint("x.keras", save_best_only=True)], [None])[0].saved == []
+        assert run([ModelCheckpoint("x.keras", save_best_only=True)], [None])[0].saved == [("whole", "x.keras")]
 
 
 # -- CSVLogger and TerminateOnNaN ------------------------------------------------------------------
