@@ -303,6 +303,11 @@ class Learner:
         """The function of a batch that predicts."""
         return self._made("predict", force)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles are made of: not the functions, which belong to this model's variables."""
+        made = ("train_function", "test_function", "predict_function")
+        return {name: value for name, value in vars(self).items() if name not in made}
+
     def _made(self, kind: str, force: bool) -> Any:
         if force:
             self._steps.clear()
