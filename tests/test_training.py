@@ -329,3 +329,29 @@ def test_classes_of_pixels_are_learned() -> None:
     model.compile(unidl.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
     history = model.fit(x, (x[..., 0] > 0).astype("int32"), batch_size=8, epochs=15, verbose=0).history["loss"]
     assert history[-1] < 0.9 * history[0]
+
+
+@trains
+def test_compute_loss_is_for_a_train_step_of_ones_own() -> None:
+    """Also where the last batch is smaller, which on TensorFlow leaves its size open."""
+
+    class Own(unidl.Model):
+        def train_step(self, data: Any) -> dict[str, Any]:
+            x, y = data
+
+            def loss() -> Any:
+                return self.compute_loss(y=y, y_pred=self(x, training=True))
+
+            value, gradients = unidl.value_and_grad(loss, self.trainable_variables)()
+            self.optimizer.apply(gradients, self.trainable_variables)
+            for metric in self.metrics:
+                metric.update_state(value) if metric.name == "loss" else metric.update_state(y, self(x))
+            return {m.name: m.result() for m in self.metrics}
+
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+    entry = unidl.Input((4,))
+    model = Own(entry, layers.Dense(1)(entry))
+    model.compile(unidl.optimizers.Adam(0.1), "mse", metrics=["mae"])
+    history = model.fit(x, x[:, :1], batch_size=8, epochs=5, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert set(history) == {"loss", "mae"}

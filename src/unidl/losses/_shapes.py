@@ -110,9 +110,10 @@ def reduced(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -
         values, weight = aligned(values, weight, "Weights or mask")
         values = ops.multiply(values, weight)
     shape = ops.shape(values)
-    if reduction in ("none", None) or len(shape) == 0 or tuple(shape) == (0,):
+    empty = any(isinstance(d, int) and d == 0 for d in shape)  # inside a `tf.function` sizes may be tensors
+    if reduction in ("none", None) or len(shape) == 0 or (empty and len(shape) == 1):
         return values
-    if reduction == "sum" or any(isinstance(d, int) and d == 0 for d in shape):
+    if reduction == "sum" or empty:
         return ops.sum(values)
     if reduction == "mean_with_sample_weight" and weight is not None:
         if spread:
