@@ -279,8 +279,8 @@ def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> An
 
 
 def one_hot(F: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
-    if sparse or num_classes < 0 or F.dtype(x) in FLOATS:
-        raise ValueError("no sparse tensors, no negative sizes, and no floats")
+    if sparse or num_classes < 0:
+        raise ValueError("no sparse tensors, and no negative sizes")
     rank = len(F.shape(x)) + 1
     axis, dtype = range(rank)[axis], dtype_name(dtype)
     result = F._npx_one_hot(cast_to(F, x, "int32"), depth=num_classes, dtype="float32" if dtype == "bool" else dtype)
