@@ -9,6 +9,7 @@ import pytest
 
 import unidl
 from unidl import layers, ops
+from unidl.backend import active
 from unidl.layers.preprocessing._hashes import combine64, fingerprint64, siphash64
 from unidl.utils import PyDataset
 
@@ -289,3 +290,49 @@ def test_pipeline():
     assert set(np.unique(host(layer(np.ones((1, 64), "float32"))))) == {0.0, 4.0}  # it trains unless told otherwise
     again = layers.Pipeline.from_config(layer.get_config())
     assert host(again(np.ones((1, 2), "float32"), training=False)).tolist() == [[2.0, 2.0]]
+
+
+# -- strings in models -----------------------------------------------------------------------------
+
+
+def test_models_take_strings():
+    texts = unidl.Input((1,), dtype="string", name="texts")
+    number = unidl.Input((1,), name="number")
+    counted = layers.TextVectorization(output_mode="count", vocabulary=["a", "b"])(texts)
+    model = unidl.Model({"texts": texts, "number": number}, layers.Concatenate()([counted, number]))
+    data = {"texts": np.array(["a b a", "z"]), "number": np.array([[3.0], [4.0]], "float32")}
+    want = [[0, 2, 1, 3], [1, 0, 0, 4]]
+    assert host(model(data)).tolist() == want
+    stack = unidl.Sequential([unidl.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a", "b"])])
+    assert host(stack(np.array([["b"], ["z"]]))).tolist() == [[2], [0]]
+    if active.strings:
+        assert model.predict(data, verbose=0).tolist() == want
+        assert stack.predict(np.array([["b"], ["z"]]), verbose=0).tolist() == [[2], [0]]
+
+
+def test_models_of_numbers_refuse_strings():
+    model = unidl.Sequential([unidl.Input((2,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"strings came|Encode strings"):
+        model(np.array([["a", "b"]]))
+    with pytest.raises(ValueError, match=r"strings came|Encode strings"):
+        model.predict(np.array([["a", "b"]]), verbose=0)
+
+
+def test_layers_that_have_learned_are_saved(tmp_path):
+    pytest.importorskip("h5py")
+    inputs = unidl.Input((2,))
+    bins = layers.Discretization(num_bins=3)
+    bins.adapt(np.arange(30.0))
+    numbers = layers.IntegerLookup()
+    numbers.adapt([2, 1, 1, 0])
+    model = unidl.Model(inputs, numbers(bins(inputs)))
+    model.save(tmp_path / "model.keras")
+    again = unidl.saving.load_model(tmp_path / "model.keras")
+    data = np.array([[1.0, 29.0], [12.0, 5.0]], "float32")
+    assert host(again(data)).tolist() == host(model(data)).tolist()
+    space = unidl.utils.FeatureSpace({"age": "float_normalized", "city": "string_categorical"})
+    space.adapt({"age": [20.0, 40.0], "city": ["Rome", "Oslo"]})
+    space.save(tmp_path / "space.keras")
+    again = unidl.saving.load_model(tmp_path / "space.keras")
+    row = {"age": [30.0], "city": ["Oslo"]}
+    assert host(again(row)).tolist() == host(space(row)).tolist()

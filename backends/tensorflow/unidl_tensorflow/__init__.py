@@ -49,6 +49,7 @@ class TensorFlowBackend(Backend):
     dtypes = DTYPES
     tensor_types = frozenset({EagerTensor, SymbolicTensor, ResourceVariable, Variable})
     traces_python = True
+    strings = True
     detours = {
         "bool": ("int32",), "int8": ("int32", "float32"), "int16": ("int32", "float32"), "int32": ("int64", "float64"),
         "uint8": ("int32", "float32"), "uint16": ("int32", "float32"), "uint32": ("int64", "float64"),

@@ -57,6 +57,7 @@ class Backend(ABC):
             ``CachedOp``): unidl then traces once for each input shape.
         detours: dtypes in which the engine lacks some kernels, each with the dtypes that stand in for it there (first
             choice first). They must hold every value of it.
+        strings: True if there are tensors of strings; elsewhere strings are NumPy arrays.
         trains: False if there are no gradients (the NumPy backend).
         native_modules: classes of the engine's modules, with the kind that `native_module` knows them by: such a module
             becomes a layer when it is assigned to an attribute of one.
@@ -73,6 +74,7 @@ class Backend(ABC):
     traces_python: bool = False
     static_shapes: bool = False
     detours: dict[str, tuple[str, ...]] = {}
+    strings: bool = False
     trains: bool = True
     native_modules: tuple[tuple[type, str], ...] = ()
 

@@ -164,6 +164,8 @@ class Net:
             return None
         from unidl import ops
 
+        if isinstance(value, np.ndarray) and value.dtype.kind in "US":
+            return self._fitted_text(tensor, value)
         if isinstance(value, np.ndarray):
             value = ops.convert_to_tensor(value)
         shape = value.shape if type(value) is SymbolicTensor else tuple(active.shape(value))
@@ -175,10 +177,27 @@ class Net:
         self._check(tensor, shape)
         have = value.dtype if type(value) is SymbolicTensor else active.dtype(value)
         if have != tensor.dtype:
+            if have == "string":
+                raise self._no_strings(tensor)
             mask = mask_of(value)
             value = ops.cast(value, tensor.dtype)
             if mask is not None and type(value) is SymbolicTensor:
                 value.mask = mask
+        return value
+
+    def _no_strings(self, tensor: SymbolicTensor) -> OpError:
+        return OpError(
+            f"Layer {self.name!r}: input {tensor.name!r} takes {tensor.dtype}, but strings came. Encode them, or "
+            "declare the input with dtype='string' and let a layer such as StringLookup take it."
+        )
+
+    def _fitted_text(self, tensor: SymbolicTensor, value: np.ndarray) -> np.ndarray:
+        """The same for strings on an engine that has no tensors of them."""
+        if tensor.dtype != "string":
+            raise self._no_strings(tensor)
+        if value.ndim == len(tensor.shape) - 1 and tensor.shape[-1] == 1:
+            value = value[..., None]
+        self._check(tensor, value.shape)
         return value
 
     def check(self, shapes: list[Any]) -> None:

@@ -7,6 +7,8 @@ import json
 import warnings
 from typing import Any
 
+import numpy as np
+
 from unidl import dtype_policies, tree
 from unidl._objects import Cache
 from unidl._state import state
@@ -25,6 +27,11 @@ from unidl.saving.registration import CustomObjectScope
 from unidl.training.trainer import Trainer
 
 _TYPES = active.tensor_types
+
+
+def is_strings(value: Any) -> bool:
+    """Whether `value` is a NumPy array of strings: what engines without tensors of strings take in their place."""
+    return type(value) is np.ndarray and value.dtype.kind in "US"
 
 
 class Model(Trainer, Layer):
@@ -162,6 +169,13 @@ class Model(Trainer, Layer):
             return self._replayed(args[0], kwargs)
         return self._invoke(args, kwargs)
 
+    def _converted(self, value: Any) -> Any:
+        """As in `Layer`; strings stay as they are for inputs that are declared so."""
+        if is_strings(value) and self._net is not None:
+            if any(t.dtype == "string" for t in self._net.flat_inputs):
+                return active.to_tensor(value) if active.strings else value
+        return super()._converted(value)
+
     def _replayed(self, inputs: Any, kwargs: dict[str, Any]) -> Any:
         """Call a functional model through replay of its graph for these shapes."""
         if structure["version"] != self._replay_version:
@@ -170,7 +184,7 @@ class Model(Trainer, Layer):
         training = kwargs.get("training")
         if training is None:
             training = state.training if state.training is not None else self._default_training()
-        if type(inputs) in _TYPES:
+        if type(inputs) in _TYPES and not is_strings(inputs):
             shape = active.shape(inputs)
             key: Any = (training, inputs.dtype, tuple(shape) if active.static_shapes else tuple(shape[1:]), len(shape))
             flat: Any = (inputs,)
@@ -181,7 +195,7 @@ class Model(Trainer, Layer):
             with warnings.catch_warnings():  # whatever there is to say, recording or running says it
                 warnings.simplefilter("ignore")
                 flat = tuple(self._net.match(inputs))  # type: ignore[union-attr]
-            if not all(type(v) in _TYPES for v in flat):
+            if not all(type(v) in _TYPES and not is_strings(v) for v in flat):
                 return self._invoke((inputs,), kwargs)
             key = (training, *((v.dtype, self._key_shape(v)) for v in flat))
         entry = self._replays.get(key)

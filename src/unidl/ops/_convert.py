@@ -25,7 +25,16 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
         return as_symbol(x, name)
     if active.is_tensor(x):
         return x if name is None or active.dtype(x) == name else active.cast(x, name)
+    if active.strings and name in (None, "string") and _is_text(x):
+        return active.to_tensor(x)
     return active.to_tensor(host_array(x, name), name)
+
+
+def _is_text(x: Any) -> bool:
+    """Whether `x` is a string, a list of such or an array of such."""
+    while isinstance(x, (list, tuple)) and x:
+        x = x[0]
+    return isinstance(x, (str, bytes)) or getattr(getattr(x, "dtype", None), "kind", "") in ("U", "S")
 
 
 def array(x: Any, dtype: Any = None) -> Any:

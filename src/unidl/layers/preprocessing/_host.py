@@ -229,4 +229,4 @@ def on_host(function: Callable[..., np.ndarray], spec: Callable[[], TensorSpec],
 
 def string_tensor(strings: np.ndarray) -> Any:
     """Strings as a tensor, if the engine has such; otherwise as they are, a NumPy array."""
-    return active.to_tensor(strings) if _IS_TENSORFLOW else strings
+    return active.to_tensor(strings) if active.strings else strings

@@ -98,7 +98,7 @@ class Discretization(DataLayer):
         self.summary = np.zeros((2, 0), np.float32)
 
     def save_own_variables(self, store: Any) -> None:
-        if self.num_bins is not None:
+        if self.num_bins is not None and self.summary.shape[1]:
             store["0"] = self.summary
 
     def load_own_variables(self, store: Any) -> None:

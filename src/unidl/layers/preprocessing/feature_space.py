@@ -92,6 +92,9 @@ class FeatureSpace(DataLayer):
         [[0.0, 0.0, 0.0, 1.0]]
     """
 
+    #: What `saving.save_model` asks of models: there is no optimizer.
+    compiled = False
+
     @classmethod
     def cross(cls, feature_names: Any, crossing_dim: int, output_mode: str = "one_hot") -> Cross:
         """A combination of features, hashed to `crossing_dim` bins."""
@@ -413,19 +416,10 @@ class FeatureSpace(DataLayer):
         """There are none: the features' layers have them."""
 
     def save(self, filepath: Any) -> None:
-        """Write a ``.keras`` file.
+        """Write a ``.keras`` file, which `saving.load_model` reads."""
+        from unidl.saving import save_model
 
-        Raises:
-            NotImplementedError: as long as unidl writes no such files.
-        """
-        from unidl import saving
-
-        if not hasattr(saving, "save_model"):
-            raise NotImplementedError(
-                f"Layer {self.path!r} cannot be saved to {filepath!r}: there are no .keras files yet. Keep "
-                "get_config(), and what the `preprocessors` write with save_assets(dir) and save_own_variables(store)."
-            )
-        saving.save_model(self, filepath)
+        save_model(self, filepath)
 
 
 def _layer_name(name: str | None, kind: str) -> str:

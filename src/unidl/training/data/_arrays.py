@@ -140,7 +140,7 @@ def _bytes(array: Any) -> float:
     if not is_native(array):
         return math.prod(array.shape) * array.dtype.itemsize
     dtype = active.dtype(array)
-    width = 1 if dtype == "bool" else int("".join(c for c in dtype if c.isdigit())) / 8
+    width = 1 if dtype == "bool" else 16 if dtype == "string" else int("".join(c for c in dtype if c.isdigit())) / 8
     return math.prod(d or 0 for d in active.shape(array)) * width
 
 

@@ -77,6 +77,8 @@ def array_of(value: Any, name: str) -> Any:
             value = active.cast(value, floatx())
     elif not isinstance(value, np.ndarray) and not is_lazy(value):
         value = _host(value, name)
+    if active.strings and isinstance(value, np.ndarray) and value.dtype.kind in "US" and value.ndim:
+        value = active.to_tensor(value)
     shape = active.shape(value) if is_native(value) else value.shape
     if len(shape) == 0:
         raise ValueError(
