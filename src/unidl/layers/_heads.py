@@ -121,6 +121,37 @@ class Heads(Layer):
 
     # -- attention --------------------------------------------------------------------------
 
+    def _masked(
+        self,
+        query: Any,
+        value: Any,
+        projected: tuple[Any, Any, Any],
+        masks: tuple[Any, Any, Any, Any],
+        training: Any,
+        scores: bool,
+        causal: bool,
+    ) -> tuple[Any, Any]:
+        """Attention of projected tensors under the masks of a call: of query, value and key, and the explicit one."""
+        # Kernels know how to hide what comes later, by itself: beside other masks it becomes one more of them.
+        own = type(self)._compute_attention is Heads._compute_attention
+        alone = bool(causal) and own and self._sliding_window is None and all(m is None for m in masks)
+        mask = self._compute_attention_mask(query, value, *masks, bool(causal) and not alone)
+        asked = {"return_attention_scores": bool(scores), "use_causal_mask": alone}
+        return self._compute_attention(*projected, mask, training, **{k: True for k, v in asked.items() if v})
+
+    def _compute_attention(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: Any = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> tuple[Any, Any]:
+        """Attention of projected tensors (batch, …, heads, depth), and weights if wanted; for subclasses to change."""
+        return self._attend(query, key, value, attention_mask, training, return_attention_scores, bool(use_causal_mask))
+
     def _attend(
         self, query: Any, key: Any, value: Any, mask: Any, training: Any, scores: bool, causal: bool
     ) -> tuple[Any, Any]:

@@ -37,6 +37,8 @@ class LowRank(Layer):
 
     def _add_main(self, shape: tuple[int, ...], initializer: Any, regularizer: Any, constraint: Any) -> None:
         """Make W, and A and B if the constructor was given a rank."""
+        if self.quantization_mode is not None:
+            self.quantize(self.quantization_mode)
         main = self.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint, name=self._main_name)
         # PyTorch would register it under the attribute's name; it is adopted under its own.
         object.__setattr__(self, f"_{self._main_name}", main)

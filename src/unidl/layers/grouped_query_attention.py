@@ -127,15 +127,13 @@ class GroupQueryAttention(Heads):
     ) -> Any:
         self._refuse_scores(return_attention_scores)
         key = value if key is None else key
-        others = (query_mask, value_mask, key_mask, attention_mask, self._sliding_window)
-        causal = bool(use_causal_mask) and all(m is None for m in others)
-        mask = self._compute_attention_mask(
-            query, value, query_mask, value_mask, key_mask, attention_mask, bool(use_causal_mask) and not causal
-        )
         heads, keys, values = self._query_dense(query), self._key_dense(key), self._value_dense(value)
         if self.num_repeats > 1:
             keys, values = (ops.repeat(x, self.num_repeats, 2) for x in (keys, values))
-        output, weights = self._attend(heads, keys, values, mask, training, bool(return_attention_scores), causal)
+        masks = (query_mask, value_mask, key_mask, attention_mask)
+        output, weights = self._masked(
+            query, value, (heads, keys, values), masks, training, return_attention_scores, use_causal_mask
+        )
         if self._use_gate:
             output = ops.multiply(output, self._gate_dense(query))
         output = self._output_dense(output)

@@ -161,33 +161,15 @@ class MultiHeadAttention(Heads):
     ) -> Any:
         self._refuse_scores(return_attention_scores)
         key = value if key is None else key
-        # Kernels know how to hide what comes later, by itself: beside other masks it becomes one more of them.
-        others = (query_mask, value_mask, key_mask, attention_mask, self._sliding_window)
-        own = type(self)._compute_attention is MultiHeadAttention._compute_attention
-        causal = bool(use_causal_mask) and own and all(m is None for m in others)
-        mask = self._compute_attention_mask(
-            query, value, query_mask, value_mask, key_mask, attention_mask, bool(use_causal_mask) and not causal
-        )
+        masks = (query_mask, value_mask, key_mask, attention_mask)
         projected = self._query_dense(query), self._key_dense(key), self._value_dense(value)
-        asked = {"use_causal_mask": True} if causal else {}
-        output, weights = self._compute_attention(*projected, mask, training, return_attention_scores, **asked)
+        output, weights = self._masked(
+            query, value, projected, masks, training, return_attention_scores, use_causal_mask
+        )
         if self._use_gate:
             output = ops.multiply(output, self._gate_dense(query))
         output = self._output_dense(output)
         return (output, weights) if return_attention_scores else output
-
-    def _compute_attention(
-        self,
-        query: Any,
-        key: Any,
-        value: Any,
-        attention_mask: Any = None,
-        training: Any = None,
-        return_attention_scores: bool = False,
-        use_causal_mask: bool = False,
-    ) -> tuple[Any, Any]:
-        """Attention of projected tensors (batch, …, heads, depth); for subclasses to change."""
-        return self._attend(query, key, value, attention_mask, training, return_attention_scores, bool(use_causal_mask))
 
     def compute_output_shape(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> Any:
         _agree(value_shape, value_shape if key_shape is None else key_shape)
