@@ -36,7 +36,7 @@ def pairs(members: np.ndarray, count: int) -> tuple[list[np.ndarray], np.ndarray
     second = np.array(
         [random.choice(members[(labels[members] == labels[i]) == s]) for i, s in zip(first, same, strict=True)]
     )
-    return [images[first], images[second]], same.astype("float32")
+    return [images[first], images[second]], same.astype("float32")[:, None]
 
 
 class Distance(layers.Layer):  # type: ignore[misc]
@@ -81,9 +81,8 @@ model.fit(x, y, batch_size=64, epochs=EPOCHS, verbose=2)
 
 for what, members in (("new pictures", test), ("digits never seen", never)):
     x, y = pairs(members, 600)
-    distance = model.predict(x, verbose=0)[:, 0]
-    found = np.mean((distance < MARGIN / 2) == (y == 1))
-    print(
-        f"{what}: same {distance[y == 1].mean():.2f} apart, different {distance[y == 0].mean():.2f}; right {found:.3f}"
-    )
+    distance, same = model.predict(x, verbose=0), y == 1
+    found = np.mean((distance < MARGIN / 2) == same)
+    near, far = distance[same].mean(), distance[~same].mean()
+    print(f"{what}: same {near:.2f} apart, different {far:.2f}; right {found:.3f}")
 print(f"backend {unidl.backend.backend()}: the encoder has {encoder.count_params()} numbers, used twice")

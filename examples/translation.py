@@ -62,10 +62,8 @@ class Positions(layers.Layer):  # type: ignore[misc]
 
 def block(x: Any, name: str, memory: Any = None) -> Any:
     """Attention inside `x`, over `memory` if there is one, then two dense layers; each added to its input."""
-    own = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"{name}_self")(
-        x, x, use_causal_mask=memory is not None
-    )
-    x = layers.LayerNormalization()(layers.Add()([x, own]))
+    own = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"{name}_self")
+    x = layers.LayerNormalization()(layers.Add()([x, own(x, x, use_causal_mask=memory is not None)]))
     if memory is not None:
         across = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"{name}_across")(x, memory)
         x = layers.LayerNormalization()(layers.Add()([x, across]))

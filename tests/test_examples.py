@@ -133,6 +133,27 @@ def test_segmentation(tmp_path: Path) -> None:
     assert number(r"([\d.]+) of the pixels right", printed) > number(r"all background: ([\d.]+)", printed) + 0.03
 
 
+@trains
+def test_translation(tmp_path: Path) -> None:
+    assert number(r"([\d.]+) of the dates are right", run("translation.py", tmp_path)) >= 0.6
+
+
+@trains
+def test_lora(tmp_path: Path) -> None:
+    printed = run("lora.py", tmp_path)
+    assert number(r"turned: ([\d.]+)\ntrained", printed) <= 0.4
+    assert number(r"after merging ([\d.]+)", printed) >= 0.8
+    assert "the frozen weights are as they were: True" in printed
+    assert number(r"outputs change by ([\d.e+-]+)", printed) < 1e-3
+
+
+@trains
+def test_siamese(tmp_path: Path) -> None:
+    printed = run("siamese.py", tmp_path)
+    assert number(r"new pictures: .* right ([\d.]+)", printed) >= 0.9
+    assert number(r"never seen: .* right ([\d.]+)", printed) >= 0.55
+
+
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text()
     assert [p.name for p in sorted(EXAMPLES.glob("*.py")) if f'"{p.name}"' not in text] == []

@@ -355,3 +355,25 @@ def test_compute_loss_is_for_a_train_step_of_ones_own() -> None:
     history = model.fit(x, x[:, :1], batch_size=8, epochs=5, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     assert set(history) == {"loss", "mae"}
+
+
+@trains
+def test_a_dict_of_inputs_may_have_its_keys_in_any_order() -> None:
+    inputs = {name: unidl.Input((size,), name=name) for name, size in (("wide", 5), ("narrow", 2))}
+    model = unidl.Model(inputs, layers.Dense(1)(layers.Concatenate()([inputs["wide"], inputs["narrow"]])))
+    model.compile("sgd", "mse")
+    data = {"wide": np.ones((4, 5), "float32"), "narrow": np.zeros((4, 2), "float32")}
+    model.fit(data, np.zeros((4, 1), "float32"), verbose=0)
+    kernel, bias = model.layers[-1].get_weights()
+    np.testing.assert_allclose(model.predict(data, verbose=0), np.full((4, 1), kernel[:5].sum() + bias[0]), atol=1e-5)
+
+
+@trains
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_model_of_many_variables(optimizer: str) -> None:
+    """More than a fused update takes at once."""
+    model = unidl.Sequential([unidl.Input((1,)), *[layers.Dense(1, kernel_initializer="ones") for _ in range(25)]])
+    model.compile(optimizer, "mse")
+    before = model.get_weights()
+    model.fit(np.ones((2, 1)), np.zeros((2, 1)), verbose=0)
+    assert all((a != b).all() for a, b in zip(before, model.get_weights(), strict=True))

@@ -190,3 +190,31 @@ def test_two_recorded_calls_keep_their_own_intermediate_results() -> None:
     np.testing.assert_allclose(by_inputs[0].asnumpy(), 8 * np.exp(1.0), rtol=1e-5)
     np.testing.assert_allclose(by_inputs[1].asnumpy(), 8 * np.exp(-2.0), rtol=1e-5)
     np.testing.assert_allclose(by_variables[0].asnumpy(), 4 * (np.exp(1.0) + np.exp(-2.0)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "op", ["add", "subtract", "multiply", "divide", "maximum", "power", "where", "concatenate", "stack"]
+)
+@pytest.mark.parametrize("frozen", [False, True], ids=["input", "frozen"])
+def test_the_gradient_of_one_operand_is_right_if_the_other_has_none(op: str, frozen: bool) -> None:
+    """mxnet plans the memory of such a sum's gradients wrongly, unless the other operand is copied."""
+    x, value = np.abs(array(5, 3, 3, 4)) + 0.5, np.abs(array(5, 3, 3, 4)) + 0.5
+    weight = variable(value)
+    other = variable(x, trainable=False)
+
+    def loss(given: Any) -> Any:
+        first, second = ops.multiply(weight, 2.0), other if frozen else given
+        if op == "where":
+            y = ops.where(ops.greater(first, 1.5), first, second)
+        elif op in ("concatenate", "stack"):
+            y = getattr(ops, op)([first, second])
+        else:
+            y = getattr(ops, op)(first, second)
+        y = ops.transpose(y)
+        return ops.sum(ops.multiply(y, ops.cos(ops.arange(y.shape[-1], dtype="float32"))))
+
+    run = Executable(record(loss, x), active)
+    given = active.to_tensor(x)
+    _, _, compiled = active.differentiate(lambda: (run(given)[0], None), [], [weight])
+    _, _, eager = active.differentiate(lambda: (loss(given), None), [], [weight])
+    np.testing.assert_allclose(compiled[0].asnumpy(), eager[0].asnumpy(), rtol=1e-5, atol=1e-6)

@@ -21,6 +21,7 @@ _Handle = mx.base.NDArrayHandle
 _check = mx.base.check_call
 _ndarray = mx.np.ndarray
 _HOST_DRAWS = ("random_uniform", "random_normal")
+_SUMS = ("add", "subtract")
 _FUSED = "batch_normalization_training"
 _FLAGS = (("static_alloc", True), ("static_shape", True), ("inline_limit", 0))
 
@@ -64,6 +65,17 @@ class _Builder:
             self.symbols[key] = self.F.variable(name, tuple(tensor.shape), tensor.dtype)
         return self.symbols[key]
 
+    def apart(self, tensor: Any) -> Symbol:
+        """The symbol of a term of a sum: a copy of an argument that may have no gradient.
+
+        With such an argument itself as a term, mxnet 1.9's plan of the memory gives the gradient of the other term a
+        place that is used for something else, and what is read there later is wrong.
+        """
+        symbol = self.symbol(tensor)
+        if tensor.node is not None or getattr(tensor.value, "gradient", None) is not None:
+            return symbol
+        return Symbol(self.F._np_copy(symbol).native, symbol.shape, symbol.dtype)
+
     def without_gradient(self, tensor: Any) -> Symbol:
         key = id(tensor)
         if key not in self.cut:
@@ -84,7 +96,8 @@ class _Builder:
 
     def add(self, node: Any) -> None:
         main = id(node) in self.main
-        args = self.substitute(node.args, self.symbol if main else self.without_gradient)
+        operand = self.apart if main and node.op.name in _SUMS else self.symbol
+        args = self.substitute(node.args, operand if main else self.without_gradient)
         function = batch_statistics_normalization if node.op.name == _FUSED else NATIVE[node.op.name]
         results = layout.call(self.F, node.op.name, function, args)
         for tensor, result in zip(node.outputs, results if node.multiple else [results], strict=True):

@@ -30,6 +30,7 @@ class _Update:
     Args:
         variables: what is updated; states: one list of slots for each state of the operator.
         last: inputs after all the others.
+        ones: an attribute that is 1 for each variable of a call.
         fixed: attributes that never change. `lrs` and `wds` are given with each call.
     """
 
@@ -39,6 +40,7 @@ class _Update:
         variables: Sequence[Any],
         states: Sequence[Sequence[Any]],
         last: Sequence[Any] = (),
+        ones: Sequence[str] = (),
         **fixed: Any,
     ) -> None:
         self.operator = _operator(operator)
@@ -54,7 +56,8 @@ class _Update:
                 inputs += [x.handle for x in last]
                 outputs = (ctypes.c_void_p * len(chosen))(*[variables[i].handle for i in chosen])
                 self.groups.append((chosen, (ctypes.c_void_p * len(inputs))(*inputs), outputs, len(inputs)))
-        self.names = [*fixed, "num_weights", "wds", "lrs"]
+        self.ones = len(ones)
+        self.names = [*fixed, *ones, "num_weights", "wds", "lrs"]
         self.keys = (ctypes.c_char_p * len(self.names))(*[n.encode() for n in self.names])
         self.fixed = [str(v).encode() for v in fixed.values()]
         self.kept = (list(variables), states, last)  # their handles are held here
@@ -64,7 +67,7 @@ class _Update:
             n = len(members)
             for place, index in enumerate(members):
                 inputs[place * self.step + 1] = gradients[index].handle
-            texts = (str(n), str((decay,) * n), str((rate,) * n))
+            texts = (*[str((1.0,) * n)] * self.ones, str(n), str((decay,) * n), str((rate,) * n))
             values = (ctypes.c_char_p * len(self.names))(*self.fixed, *[t.encode() for t in texts])
             _check(
                 _LIB.MXImperativeInvokeEx(
@@ -102,7 +105,7 @@ def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
     one = from_host(np.ones((1,), "float32"))
     update = _Update(
         "_multi_adamw_update", variables, [optimizer.slots["momentum"], optimizer.slots["velocity"]], [one],
-        beta1=beta_1, beta2=beta_2, epsilon=float(optimizer.epsilon), etas=(1.0,) * min(len(variables), _MANY),
+        ["etas"], beta1=beta_1, beta2=beta_2, epsilon=float(optimizer.epsilon),
     )  # fmt: skip
 
     def apply(gradients: list[Any]) -> None:
