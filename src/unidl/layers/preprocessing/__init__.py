@@ -1,4 +1,4 @@
-"""Preprocessing layers: numbers, categories, text, audio.
+"""Preprocessing layers: numbers, categories, text, audio, images.
 
 Each family is a module, which lists its names in `__all__`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from unidl.layers.preprocessing.category_encoding import *
 from unidl.layers.preprocessing.discretization import *
 from unidl.layers.preprocessing.hashing import *
+from unidl.layers.preprocessing.image import *
 from unidl.layers.preprocessing.lookup import *
 from unidl.layers.preprocessing.normalization import *
 from unidl.layers.preprocessing.pipeline import *

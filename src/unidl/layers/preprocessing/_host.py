@@ -105,29 +105,7 @@ class DataLayer(Layer):
 
     def _in_pipeline(self, tf: Any, args: Any, kwargs: Any) -> Any:
         """A node of TensorFlow's graph that calls this layer on the engine when the graph runs."""
-        leaves = tree.flatten((args, kwargs))
-        places = [i for i, leaf in enumerate(leaves) if tf.is_tensor(leaf)]
-        expected = self.compute_output_spec(*_specs(tf, args), **_specs(tf, kwargs))
-
-        def run(*arrays: np.ndarray) -> list[np.ndarray]:
-            given = list(leaves)
-            for place, array in zip(places, arrays, strict=True):
-                given[place] = array
-            inner_args, inner_kwargs = tree.pack_sequence_as((args, kwargs), given)
-            with active.no_grad():
-                results = tree.flatten(self(*inner_args, **inner_kwargs))
-            return [
-                host_values(r).astype(tf.as_dtype(s.dtype).as_numpy_dtype, copy=False)
-                for r, s in zip(results, specs, strict=True)
-            ]
-
-        specs = tree.flatten(expected)
-        outputs = tf.numpy_function(run, [leaves[i] for i in places], [s.dtype for s in specs])
-        known = all(leaves[i].shape.rank is not None for i in places)
-        for output, spec in zip(outputs, specs, strict=True):
-            if known:
-                output.set_shape(spec.shape)
-        return tree.pack_sequence_as(expected, outputs)
+        return in_pipeline(tf, self, self.compute_output_spec, args, kwargs)
 
     def convert_weight(self, weight: Any) -> Any:
         """`weight` as it is: a pipeline of another engine calls the layer on its own engine."""
@@ -138,6 +116,41 @@ class DataLayer(Layer):
             if tensorflow_of(value) is not None or hasattr(value, "detach") or hasattr(value, "__array__"):
                 value = host_values(value)
         return super()._converted(value)
+
+
+def in_pipeline(tf: Any, function: Callable[..., Any], output_spec: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """A node of TensorFlow's graph that calls `function` on the engine when the graph runs.
+
+    Args:
+        output_spec: from `args` and `kwargs` with symbolic tensors to what `function` returns; what is no symbolic
+            tensor in it is returned as it is.
+    """
+    leaves = tree.flatten((args, kwargs))
+    places = [i for i, leaf in enumerate(leaves) if tf.is_tensor(leaf)]
+    expected = output_spec(*_specs(tf, args), **_specs(tf, kwargs))
+    results = tree.flatten(expected)
+    symbolic = [i for i, result in enumerate(results) if type(result) is SymbolicTensor]
+    specs = [results[i] for i in symbolic]
+
+    def run(*arrays: np.ndarray) -> list[np.ndarray]:
+        given = list(leaves)
+        for place, array in zip(places, arrays, strict=True):
+            given[place] = array
+        inner_args, inner_kwargs = tree.pack_sequence_as((args, kwargs), given)
+        with active.no_grad():
+            found = tree.flatten(function(*inner_args, **inner_kwargs))
+        return [
+            host_values(found[i]).astype(tf.as_dtype(s.dtype).as_numpy_dtype, copy=False)
+            for i, s in zip(symbolic, specs, strict=True)
+        ]
+
+    outputs = tf.numpy_function(run, [leaves[i] for i in places], [s.dtype for s in specs])
+    known = all(leaves[i].shape.rank is not None for i in places)
+    for place, output, spec in zip(symbolic, outputs, specs, strict=True):
+        if known:
+            output.set_shape(spec.shape)
+        results[place] = output
+    return tree.pack_sequence_as(expected, results)
 
 
 def _specs(tf: Any, structure: Any) -> Any:
