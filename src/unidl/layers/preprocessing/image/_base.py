@@ -32,11 +32,16 @@ def _anywhere(hook: Callable[..., Any]) -> Callable[..., Any]:
         if not any(in_graph(leaf) for leaf in tree.flatten((args, kwargs))):
             return hook(self, *args, **kwargs)
 
-        def output_spec(*args: Any, **kwargs: Any) -> Any:
+        def output_spec(*given: Any) -> Any:
+            # What the hook is given besides the pipeline's tensors is constant there.
+            args, kwargs = tree.map_structure(lambda v: active.to_numpy(v) if active.is_tensor(v) else v, given)
             with recording(Trace()):
                 return hook(self, *args, **kwargs)
 
-        return in_pipeline(sys.modules["tensorflow"], functools.partial(hook, self), output_spec, args, kwargs)
+        def run(args: Any, kwargs: Any) -> Any:
+            return hook(self, *args, **kwargs)
+
+        return in_pipeline(sys.modules["tensorflow"], run, output_spec, (args, kwargs), {})
 
     return wrapped
 
@@ -91,12 +96,19 @@ class BaseImagePreprocessingLayer(DataLayer):
     def __init__(
         self, factor: Any = None, bounding_box_format: Any = None, data_format: str | None = None, **kwargs: Any
     ) -> None:
+        is_random = "seed" in kwargs
         seed, value_range = kwargs.pop("seed", None), kwargs.pop("value_range", None)
         super().__init__(**kwargs)
         self.bounding_box_format = bounding_box_format
         self.data_format = checked_data_format(data_format)
         self._axes = LAST if self.data_format == "channels_last" else FIRST
-        self.seed = seed
+        if is_random:
+            from unidl.random import SeedGenerator, checked_seed
+
+            self.seed = seed
+            checked = checked_seed(seed)
+            #: Where this layer's randomness comes from.
+            self.generator = checked if isinstance(checked, SeedGenerator) else SeedGenerator(checked)
         if value_range is not None:
             self._set_value_range(value_range)
         if self._factor_bounds is not None:
@@ -116,14 +128,6 @@ class BaseImagePreprocessingLayer(DataLayer):
                 f"not {value_range!r}."
             )
         self.value_range = tuple(value_range)
-
-    @functools.cached_property
-    def generator(self) -> Any:
-        """Where this layer's randomness comes from."""
-        from unidl.random import SeedGenerator, checked_seed
-
-        seed = checked_seed(self.seed)
-        return seed if isinstance(seed, SeedGenerator) else SeedGenerator(seed)
 
     # -- hooks ------------------------------------------------------------------------------
 
