@@ -10,6 +10,7 @@ from layer_cases import (
     attention,
     convolution,
     core,
+    image,
     merging,
     normalization,
     pooling,
@@ -22,7 +23,7 @@ from layer_cases._case import OTHER_SIZES, SIZES, Case, array, data, dims, dtype
 
 FAMILIES = (
     core, activation, merging, normalization, reshaping, regularization, convolution, pooling, recurrent, attention,
-    preprocessing,
+    preprocessing, image,
 )  # fmt: skip
 CASES = [case for family in FAMILIES for case in family.cases()]
 BY_NAME = {case.name: case for case in CASES}

@@ -82,8 +82,9 @@ def pad(
     return convert_format(moved, "xyxy", bounding_box_format, height, width, dtype_of(moved))
 
 
-def moved_corners(left: Any, top: Any, right: Any, bottom: Any, place: Any) -> tuple[Any, Any, Any, Any]:
-    """The smallest boxes around the four corners of boxes after ``place(x, y)``."""
+def moved_corners(edges: Any, place: Any) -> tuple[Any, Any, Any, Any]:
+    """The smallest boxes around the four corners of boxes (left, top, right, bottom) after ``place(x, y)``."""
+    left, top, right, bottom = edges
     points = [place(x, y) for x in (left, right) for y in (top, bottom)]
     bounds = []
     for reduce in (ops.minimum, ops.maximum):
@@ -155,5 +156,5 @@ def affine_transform(
         new_y = ops.multiply(size, ops.add(ops.multiply(yx, x), ops.multiply(yy, y)))
         return ops.add(ops.add(new_x, middle[0]), across), ops.add(ops.add(new_y, middle[1]), down)
 
-    moved = joined(moved_corners(*parts(inner), place))
+    moved = joined(moved_corners(parts(inner), place))
     return convert_format(moved, "xyxy", bounding_box_format, height, width, dtype)

@@ -81,6 +81,7 @@ class BaseImagePreprocessingLayer(DataLayer):
         value_range: the least and the greatest value of pixels; for layers of colours.
     """
 
+    factor: Any
     _stateless = True
     #: What `factor` may be; None: the layer takes none.
     _factor_bounds: tuple[float, float] | None = None

@@ -152,7 +152,7 @@ class _Affine(BaseImagePreprocessingLayer):
         size = self._box_size(transformation)
 
         def move(*edges: Any) -> Any:
-            return moved_corners(*edges, self._place(transformation, size, edges[0]))
+            return moved_corners(edges, self._place(transformation, size, edges[0]))
 
         return self._moved_boxes(bounding_boxes, size, move)
 

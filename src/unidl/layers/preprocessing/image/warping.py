@@ -105,7 +105,7 @@ class RandomPerspective(BaseImagePreprocessingLayer):
             return ops.divide(found[0], found[2]), ops.divide(found[1], found[2])
 
         def move(*edges: Any) -> Any:
-            moved = moved_corners(*edges, place)
+            moved = moved_corners(edges, place)
             chosen = ops.convert_to_tensor(transformation["apply_perspective"])
             chosen = ops.reshape(chosen, (-1,) + (1,) * (len(edges[0].shape) - 1))
             return [ops.where(chosen, new, old) for new, old in zip(moved, edges, strict=True)]
