@@ -116,7 +116,8 @@ def test_weights_have_the_names_shapes_and_order_of_keras(case: Case, keras: dic
 @each
 def test_outputs_are_those_of_keras(case: Case, keras: dict[str, np.ndarray]) -> None:
     layer, inputs, tensors = with_weights(case)
-    compare(layer(inputs, **tensors, **case.flags), expected(keras, f"{case.name}/inference"), case.tolerance)
+    found = layer(inputs, **tensors, **case.flags, training=False)
+    compare(found, expected(keras, f"{case.name}/inference"), case.tolerance)
 
 
 @each

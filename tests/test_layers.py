@@ -111,7 +111,7 @@ def test_one_model_replays_every_batch_size_and_length(case: Case) -> None:
     model = functional(case, layer)
     for sizes in (SIZES, OTHER_SIZES):
         inputs, tensors = (native(v) for v in data(case, sizes))
-        eager = host(layer(inputs, **tensors, **case.flags))
+        eager = host(layer(inputs, **tensors, **case.flags, training=False))
         replayed = host(model([*tree.flatten(inputs), *tree.flatten(tensors)]))
         for symbolic, a, b in zip(model.outputs, eager, replayed, strict=True):
             assert a.dtype == b.dtype
@@ -149,13 +149,13 @@ def test_a_configuration_makes_an_equal_layer(case: Case) -> None:
     again = type(layer).from_config(json.loads(json.dumps(config)))
     assert again.name == layer.name
     assert json.dumps(again.get_config()) == json.dumps(config)
-    expected = host(layer(inputs, **tensors, **case.flags))
+    expected = host(layer(inputs, **tensors, **case.flags, training=False))
     again(inputs, **tensors, **case.flags)
     assert [(v.name, active.shape(v), v.trainable) for v in again.weights] == [
         (v.name, active.shape(v), v.trainable) for v in layer.weights
     ]
     again.set_weights(layer.get_weights())
-    for a, b in zip(expected, host(again(inputs, **tensors, **case.flags)), strict=True):
+    for a, b in zip(expected, host(again(inputs, **tensors, **case.flags, training=False)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unidl import ops
+from unidl.backend import active
 from unidl.dtypes import INTEGERS, dtype_name, floatx, result_dtype, weak_kind
 from unidl.graph.symbolic import Dim, SymbolicTensor
 from unidl.ops._bind import dtype_of, host_array
@@ -34,6 +35,8 @@ def static_shape(shape: Any) -> tuple[int | None, ...]:
             dims.append(None)
         elif hasattr(d, "__index__"):
             dims.append(int(d))
+        elif active.is_tensor(d) and not active.shape(d):  # a size in a graph that TensorFlow itself records
+            dims.append(None)
         else:
             raise OpError(f"`shape` holds {d!r}; ints are expected (ops.shape gives unknown sizes).")
     return tuple(dims)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from unidl import ops
+from unidl.backend import active
 from unidl.dtypes import FLOATS
 from unidl.graph.symbolic import Dim
 from unidl.ops._bind import dtype_of
@@ -38,6 +39,7 @@ def _combined(data: Any, segment_ids: Any, num_segments: Any, reduction: str, st
     require(
         num_segments is None
         or isinstance(num_segments, Dim)
+        or active.is_tensor(num_segments)
         or (hasattr(num_segments, "__index__") and int(num_segments) >= 0),
         f"`num_segments` is {num_segments!r}; an int of at least 0 is expected.",
     )

@@ -21,7 +21,7 @@ from unidl.saving import (
     serialize_keras_object,
 )
 from unidl.training.trainer import unpack_x_y_sample_weight
-from unidl.utils import legacy
+from unidl.utils import bounding_boxes, legacy
 from unidl.utils._audio_files import audio_dataset_from_directory
 from unidl.utils._config import Config
 from unidl.utils._dataset import Dataset
@@ -50,6 +50,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "audio_dataset_from_directory",
+    "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",

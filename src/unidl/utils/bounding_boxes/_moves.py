@@ -47,7 +47,9 @@ def _shifted(boxes: Any, right: Any, down: Any, name: str, height: Any, width: A
 def crop(
     boxes: Any, top: Any, left: Any, height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
 ) -> Any:
-    """Boxes as they are in a part of the image that begins at row `top` and column `left`. They are not clipped.
+    """Boxes as they are in a part of the image that begins at row `top` and column `left`.
+
+    What lies outside of it is cut off; behind it only where `height` and `width` are given.
 
     Args:
         boxes: (..., 4).
@@ -60,6 +62,10 @@ def crop(
         [[5.0, 10.0, 45.0, 50.0]]
     """
     moved = _shifted(boxes, ops.negative(left), ops.negative(top), bounding_box_format, height, width)
+    moved = ops.maximum(moved, 0.0)
+    if height is not None and width is not None:
+        ends = [ops.cast(ops.convert_to_tensor(n), dtype_of(moved)) for n in (width, height)]
+        moved = ops.minimum(moved, ops.stack(ends * 2))
     return convert_format(moved, "xyxy", bounding_box_format, height, width, dtype_of(moved))
 
 
