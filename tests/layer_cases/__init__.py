@@ -23,7 +23,6 @@ from layer_cases._case import OTHER_SIZES, SIZES, Case, array, data, dims, dtype
 
 FAMILIES = (
     core, activation, merging, normalization, reshaping, regularization, convolution, pooling, recurrent, attention,
-    core, activation, merging, normalization, reshaping, regularization, convolution, pooling, recurrent, attention,
     preprocessing, image,
 )  # fmt: skip
 CASES = [case for family in FAMILIES for case in family.cases()]
