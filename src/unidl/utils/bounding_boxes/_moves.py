@@ -119,14 +119,14 @@ def affine_transform(
     Args:
         boxes: (batch, N, 4), or (N, 4) for one image.
         angle: degrees, one for each image, counter-clockwise.
-        translate_x, translate_y: pixels to the right and down.
+        translate_x, translate_y: to the right and down, as fractions of width - 1 and height - 1.
         scale: one for each image.
         shear_x, shear_y: degrees.
         height, width: the image's size.
         center_x, center_y: the centre as fractions of width - 1 and height - 1; None: 0.5.
 
     Returns:
-        Boxes of the same shape, cut off at the image's edges.
+        Boxes of the same shape. They are not cut off at the image's edges.
 
     Example:
         >>> import numpy as np
@@ -146,12 +146,13 @@ def affine_transform(
 
     turn, lean_x, lean_y = (number(v, math.pi / 180.0) for v in (angle, shear_x, shear_y))
     lean_x, lean_y = ops.tan(lean_x), ops.tan(lean_y)
-    across, down, size = number(translate_x), number(translate_y), number(scale)
+    size = number(scale)
     cos, sin = ops.cos(turn), ops.sin(turn)
-    middle = []
-    for centre, extent in ((center_x, width), (center_y, height)):
+    middle, shift = [], []
+    for centre, extent, fraction in ((center_x, width, translate_x), (center_y, height, translate_y)):
         last = ops.subtract(ops.cast(ops.convert_to_tensor(extent), dtype), 1.0)
         middle.append(ops.multiply(last, 0.5 if centre is None else centre))
+        shift.append(ops.multiply(number(fraction), last))
     # Turning by an angle as seen on the screen, where y goes down.
     xx, xy = ops.add(cos, ops.multiply(lean_x, sin)), ops.subtract(sin, ops.multiply(lean_x, cos))
     yx, yy = ops.subtract(ops.multiply(lean_y, cos), sin), ops.add(cos, ops.multiply(lean_y, sin))
@@ -160,7 +161,7 @@ def affine_transform(
         x, y = ops.subtract(x, middle[0]), ops.subtract(y, middle[1])
         new_x = ops.multiply(size, ops.add(ops.multiply(xx, x), ops.multiply(xy, y)))
         new_y = ops.multiply(size, ops.add(ops.multiply(yx, x), ops.multiply(yy, y)))
-        return ops.add(ops.add(new_x, middle[0]), across), ops.add(ops.add(new_y, middle[1]), down)
+        return ops.add(ops.add(new_x, middle[0]), shift[0]), ops.add(ops.add(new_y, middle[1]), shift[1])
 
     moved = joined(moved_corners(parts(inner), place))
     return convert_format(moved, "xyxy", bounding_box_format, height, width, dtype)
