@@ -227,6 +227,7 @@ def test_numbered_checkpoints(tmp_path):
     again = unidl.saving.load_model(tmp_path / "whole")
     np.testing.assert_array_equal(again.get_weights()[0], net.get_weights()[0])
     assert int(active.to_numpy(again.optimizer.iterations)) == int(active.to_numpy(net.optimizer.iterations))
+    assert whole.is_primary_host() and not whole.is_multihost_enabled() and whole.wait_until_finished() is None
     with pytest.raises(ValueError, match="max_to_keep"):
         OrbaxCheckpoint(tmp_path, max_to_keep=0)
 

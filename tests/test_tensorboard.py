@@ -174,6 +174,19 @@ def test_embeddings(tmp_path):
 
 
 @pytest.mark.once
+def test_own_values(tmp_path):
+    board = TensorBoard(tmp_path)
+    board.summary.scalar("mine", 2.5, step=3)
+    board.summary.histogram("spread", np.arange(4.0), step=3)
+    board.summary.image("grey", np.zeros((2, 2, 1), "uint8"), step=3)
+    board.on_train_end()
+    found = summaries(tmp_path / "train")
+    assert found["mine", 3][2] == 2.5
+    assert dict(fields(found["spread", 3][5]))[3] == 4
+    assert dict(fields(found["grey", 3][4]))[1] == 2
+
+
+@pytest.mark.once
 def test_arguments():
     with pytest.raises(ValueError, match="update_freq"):
         TensorBoard(update_freq="always")

@@ -161,6 +161,18 @@ class EventWriter:
         if values:
             self._event(integer(2, step) + blob(5, b"".join(blob(1, v) for v in values)))
 
+    def scalar(self, name: str, data: Any, step: int) -> None:
+        """Write one number."""
+        self.summaries(step, [scalar(name, float(data))])
+
+    def histogram(self, name: str, data: Any, step: int) -> None:
+        """Write how values are distributed."""
+        self.summaries(step, [histogram(name, np.asarray(data))])
+
+    def image(self, name: str, data: Any, step: int) -> None:
+        """Write a picture of shape (height, width, 1 or 3) and dtype uint8."""
+        self.summaries(step, [image(name, np.asarray(data))])
+
     def graph(self, definition: bytes) -> None:
         """Write a graph."""
         self._event(blob(4, definition))

@@ -66,6 +66,17 @@ class OrbaxCheckpoint(ModelCheckpoint):
         """The path of the newest checkpoint; None if there is none."""
         return latest_checkpoint(self.directory)
 
+    def is_multihost_enabled(self) -> bool:
+        """Whether several machines train together: unidl runs on one."""
+        return False
+
+    def is_primary_host(self) -> bool:
+        """Whether this process is the one that saves."""
+        return True
+
+    def wait_until_finished(self) -> None:
+        """Return when all checkpoints are on the disk, which they are when the hook that saves returns."""
+
     def _path(self, epoch: int, batch: int | None, logs: Logs | None) -> str:
         path = self.filepath.replace("{step}", str(self._step))
         self._step += 1

@@ -75,6 +75,11 @@ class TensorBoard(Callback):
         self._clock = (0.0, 0)
         self._graph_pending = False
 
+    @property
+    def summary(self) -> _events.EventWriter:
+        """What writes into the folder of training: ``summary.scalar(name, number, step)``, `histogram`, `image`."""
+        return self._writer(self._train_dir)
+
     def overrides(self, hook: str) -> bool:
         if hook == "on_train_batch_end" and self.update_freq == "epoch":
             return False
