@@ -498,6 +498,8 @@ def test_a_built_layer_refuses_another_size_or_rank(case: str, shape: Any, words
         (lambda: layers.Dense(3, lora_rank=0), "rank of LoRA"),
         (lambda: layers.Conv2D(3, 3, padding="causal"), "padding"),
         (lambda: layers.Conv2D(3, 3, strides=2, dilation_rate=2), "both exceed 1"),
+        (lambda: layers.SeparableConv2D(3, 3, depth_multiplier=0), "depth_multiplier"),
+        (lambda: layers.DepthwiseConv1D(3, depth_multiplier=0), "depth_multiplier"),
         (lambda: layers.Conv2D(3, 3, data_format="nchw"), "channels_first"),
         (lambda: layers.Conv2D(3, (3, 3, 3)), "kernel_size"),
         (lambda: layers.Conv2DTranspose(3, 3, strides=2, output_padding=2), "output_padding"),

@@ -13,6 +13,12 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _checked_multiplier(layer: Any, value: Any) -> int:
+    if not isinstance(value, int) or value <= 0:
+        raise ValueError(f"{type(layer).__name__}: `depth_multiplier` must be a positive int, not {value!r}.")
+    return value
+
+
 class _Depthwise(_Convolution):
     def __init__(
         self,
@@ -34,11 +40,7 @@ class _Depthwise(_Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if not isinstance(depth_multiplier, int) or depth_multiplier <= 0:
-            raise ValueError(
-                f"{type(self).__name__}: `depth_multiplier` must be a positive int, not {depth_multiplier!r}."
-            )
-        self.depth_multiplier = depth_multiplier
+        self.depth_multiplier = _checked_multiplier(self, depth_multiplier)
         self.kernel: Any = None
         arguments = dict(
             depthwise_initializer=depthwise_initializer,
@@ -135,7 +137,7 @@ class _Separable(_Convolution):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         _checked_filters(self, filters)
         self.filters = filters
-        self.depth_multiplier = depth_multiplier
+        self.depth_multiplier = _checked_multiplier(self, depth_multiplier)
         self.depthwise_kernel: Any = None
         self.pointwise_kernel: Any = None
         arguments = dict(

@@ -72,12 +72,12 @@ class SpectralNormalization(Wrapper):
 
     def call(self, inputs: Any, training: Any = False) -> Any:
         if training:
-            vector, weight = self._normalized()
+            vector, weight = self.normalized_weights()
             self.vector_u.assign(vector)
             self.kernel.assign(weight)
         return self.layer(inputs)
 
-    def _normalized(self) -> tuple[Any, Any]:
+    def normalized_weights(self) -> tuple[Any, Any]:
         """The next `vector_u`, and the weight divided by its largest singular value."""
         weight = self.kernel
         shape = tuple(active.shape(weight))
