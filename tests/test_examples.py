@@ -79,6 +79,11 @@ def test_timeseries(tmp_path: Path) -> None:
     assert number(r"test accuracy ([\d.]+)", printed) >= 0.9
 
 
+@trains
+def test_augmentation(tmp_path: Path) -> None:
+    assert number(r"were not seen: ([\d.]+)", run("augmentation.py", tmp_path)) >= 0.8
+
+
 def test_inside_torch(tmp_path: Path) -> None:
     if active.name != "torch":
         assert "UNIDL_BACKEND=torch" in run("inside_torch.py", tmp_path, code=1)

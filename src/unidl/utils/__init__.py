@@ -27,6 +27,7 @@ from unidl.utils._config import Config
 from unidl.utils._dataset import Dataset
 from unidl.utils._get_file import get_file
 from unidl.utils._image_files import image_dataset_from_directory
+from unidl.utils._images import array_to_img, img_to_array, load_img, save_img
 from unidl.utils._numbers import normalize, set_random_seed, to_categorical
 from unidl.utils._progbar import Progbar
 from unidl.utils._pydataset import PyDataset, Sequence
@@ -49,6 +50,7 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "array_to_img",
     "audio_dataset_from_directory",
     "bounding_boxes",
     "clear_session",
@@ -62,6 +64,9 @@ __all__ = [
     "enable_interactive_logging",
     "get_source_inputs",
     "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
+    "save_img",
     "is_interactive_logging_enabled",
     "is_keras_tensor",
     "legacy",
