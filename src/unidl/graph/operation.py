@@ -63,7 +63,7 @@ class Operation(metaclass=ABCMeta):
             return self._in_trace(args, kwargs)
         if next(symbols((args, kwargs)), None) is not None:
             return self.symbolic_call(*args, **kwargs)
-        return self._run(*_tensors(args), **_tensors(kwargs))
+        return self._run(*args, **kwargs)
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         call = self.call if getattr(self, "quantization_mode", None) is None else self.quantized_call
@@ -222,15 +222,6 @@ class Operation(metaclass=ABCMeta):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-
-def _tensors(values: Any) -> Any:
-    """NumPy arrays among the arguments as tensors."""
-    import numpy as np
-
-    from unidl.ops import convert_to_tensor
-
-    return tree.map_structure(lambda v: convert_to_tensor(v) if isinstance(v, np.ndarray) else v, values)
 
 
 def _one_or_list(tensors: list[SymbolicTensor]) -> Any:
