@@ -68,6 +68,8 @@ class StepCache:
 
     def _custom(self, name: str, method: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """A step written by the user, compiled by engines that trace Python."""
+        from unidl.utils._symbolic import pack_x_y_sample_weight
+
         self._refresh()
         key = (name, self.model.run_eagerly)
         if key not in self.functions:
@@ -75,8 +77,7 @@ class StepCache:
             def step(batch: Any) -> Any:
                 self._try_build(batch)
                 x, y, sample_weight = batch
-                data = (x, y) if sample_weight is None else (x, y, sample_weight)
-                return method(data)
+                return method(pack_x_y_sample_weight(x, y, sample_weight))
 
             self.functions[key] = active.jit(step) if active.traces_python and not self.model.run_eagerly else step
         return self.functions[key]
