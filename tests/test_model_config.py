@@ -214,3 +214,36 @@ def test_sequential_models_take_structures() -> None:
         declared = unidl.Sequential([layers.Input((2,)), layers.Dense(1)])
         with pytest.raises(ValueError, match="already been configured"):
             change(declared)
+
+
+def test_functional_models_of_keras_2_are_read() -> None:
+    def layer(kind: str, name: str, *calls: Any, **config: Any) -> dict[str, Any]:
+        return {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": list(calls)}
+
+    config = {
+        "name": "old",
+        "layers": [
+            layer("InputLayer", "x", batch_input_shape=[None, 3]),
+            layer("Dense", "d", [["x", 0, 0, {}]], units=3),
+            layer("Add", "sum", [["x", 0, 0, {}], ["d", 0, 0, {}]]),
+        ],
+        "input_layers": [["x", 0, 0]],
+        "output_layers": [["sum", 0, 0]],
+    }
+    model = unidl.Model.from_config(config)
+    assert [layer.name for layer in model.layers] == ["x", "d", "sum"]
+    x = np.ones((2, 3), "float32")
+    np.testing.assert_allclose(host(model(x)), x + host(model.get_layer("d")(x)), rtol=1e-6)
+
+
+def test_a_list_of_one_output_is_that_output() -> None:
+    x = layers.Input((3,))
+    assert tuple(active.shape(unidl.Model(x, [layers.Dense(2)(x)])(np.ones((4, 3), "float32")))) == (4, 2)
+
+
+def test_ops_are_found_in_backend_too() -> None:
+    from unidl import backend
+
+    assert backend.mean is ops.mean and backend.random is unidl.random
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        _ = backend.nothing_of_the_kind

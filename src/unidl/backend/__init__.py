@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from unidl import _seed
@@ -52,6 +53,9 @@ def is_int_dtype(dtype: Any) -> bool:
     return standardize_dtype(dtype) in INTEGERS
 
 
+#: What tests written for Keras ask before they use such tensors: unidl's are dense.
+SUPPORTS_SPARSE_TENSORS = SUPPORTS_RAGGED_TENSORS = False
+
 _uids: dict[str, int] = {}
 
 
@@ -72,6 +76,12 @@ def __getattr__(name: str) -> Any:
         from unidl.utils import _symbolic
 
         return getattr(_symbolic, name)
+    if name == "random":
+        return importlib.import_module("unidl.random")
+    if not name.startswith("_"):  # scripts for Keras 2 call ops here: ``K.mean(x)``
+        found = getattr(importlib.import_module("unidl.ops"), name, None)
+        if callable(found):
+            return found
     raise AttributeError(f"module 'unidl.backend' has no attribute {name!r}")
 
 

@@ -132,7 +132,7 @@ class Layer(Contents, Functions, Policies, active.Module):  # type: ignore[name-
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
         self.built = self._stateless and type(self).build is Layer.build
-        if not isinstance(trainable, (bool, int)):
+        if not isinstance(trainable, bool):
             raise ValueError(f"Layer {self._name!r}: `trainable` has to be a boolean, not {trainable!r}.")
         self._trainable = bool(trainable)
 

@@ -149,7 +149,7 @@ def net_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | Non
         made[name] = layer = _made(entry, custom_objects)
         if isinstance(layer, InputLayer):
             results[name, 0] = [layer.output]
-        todo += [(name, i, call) for i, call in enumerate(entry.get("inbound_nodes") or ())]
+        todo += [(name, i, _current_form(call)) for i, call in enumerate(entry.get("inbound_nodes") or ())]
     while todo:
         waiting: list[tuple[str, int, Any]] = []
         for name, index, call in todo:
@@ -157,8 +157,8 @@ def net_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | Non
             if any(w[0] == name for w in waiting) or not _is_ready(call, results):
                 waiting.append((name, index, call))
                 continue
-            args, kwargs = (_read(part, results) for part in (_positional(call), _named(call)))
-            outputs = made[name](*args, **kwargs)
+            args, kwargs = (_read(call.get(part) or (), results) for part in ("args", "kwargs"))
+            outputs = made[name](*args, **dict(kwargs))
             results[name, index] = tree.flatten(outputs)
         if len(waiting) == len(todo):
             raise _not_a_net(config.get("name"), waiting, results)
@@ -208,12 +208,18 @@ def _made(entry: dict[str, Any], custom_objects: dict[str, Any] | None) -> Calla
 _KERAS_OPS = {"GetItem": "getitem", "LogSumExp": "logsumexp", "BroadcastTo": "broadcast_to"}
 
 
-def _positional(call: Any) -> Any:
-    return call["args"] if isinstance(call, dict) else [call]
+def _current_form(call: Any) -> Any:
+    """A call in the form of Keras 3; Keras 2 wrote ``[[layer, call, output, kwargs], …]``."""
+    if isinstance(call, dict):
+        return call
 
+    def tensor(place: Any) -> Any:
+        return {"class_name": "__keras_tensor__", "config": {"keras_history": list(place[:3])}}
 
-def _named(call: Any) -> Any:
-    return call.get("kwargs") or {} if isinstance(call, dict) else {}
+    places = [call] if call and isinstance(call[0], str) else call
+    tensors = [tensor(place) for place in places]
+    kwargs = places[0][3] if places and len(places[0]) > 3 else {}
+    return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": kwargs or {}}
 
 
 def _is_place(value: Any) -> bool:

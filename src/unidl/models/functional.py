@@ -151,7 +151,10 @@ class Net:
                 results = list(result) if node.multiple else [result]
             for tensor, value in zip(node.outputs, results, strict=True):
                 values[id(tensor)] = value
-        return tree.map_structure(lambda t: values[id(t)] if id(t) in values else current(t), self.outputs)
+        outputs = self.outputs
+        if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
+            outputs = outputs[0]  # as in Keras, a list of one output is that output
+        return tree.map_structure(lambda t: values[id(t)] if id(t) in values else current(t), outputs)
 
     def _fitted(self, tensor: SymbolicTensor, value: Any) -> Any:
         """`value` checked against the input's declared shape; a last axis of size 1 is added or dropped."""
