@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layer_cases import BY_NAME, CASES, SIZES, Case, array, data, make, structure, weight_value
+from layer_cases import BY_NAME, CASES, SIZES, TRAINED, Case, array, data, make, structure, weight_value
+from weighted import weighted_sum
 
 import unidl
 from unidl import layers, ops, tree
@@ -47,27 +48,6 @@ def with_weights(case: Case) -> tuple[Any, Any, dict[str, Any]]:
         [weight_value(v.name, tuple(active.shape(v)), f"{case.name}{i}") for i, v in enumerate(layer.weights)]
     )
     return layer, inputs, tensors
-
-
-#: Layer classes with weights that are trained.
-TRAINED = {
-    *("Dense", "Embedding", "PReLU", "MultiHeadAttention", "LSTM", "GRU", "SimpleRNN", "Bidirectional"),
-    *("RNN", "LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"),
-    *("TimeDistributed", "BatchNormalization", "LayerNormalization", "GroupNormalization"),
-    *("EinsumDense", "ReversibleEmbedding", "GroupQueryAttention", "AdditiveAttention", "Attention"),
-    *("RMSNormalization", "SpectralNormalization"),
-    *(case.layer for case in CASES if "Conv" in case.layer),
-}
-
-
-def weighted_sum(outputs: Any) -> Any:
-    """A number that depends on every output element in a way of its own."""
-    total: Any = 0.0
-    for output in tree.flatten(outputs):
-        size = int(np.prod(active.shape(output)))
-        factors = np.cos(np.arange(size, dtype="float32")).reshape(active.shape(output))
-        total = total + ops.sum(ops.multiply(output, factors))
-    return total
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +113,7 @@ def test_training_is_that_of_keras(case: Case, keras: dict[str, np.ndarray]) -> 
     compare(layer.get_weights(), expected(keras, f"{case.name}/moved"), case.tolerance)
 
 
-@pytest.mark.parametrize("case", [c for c in COMPARED if not c.random and c.layer in TRAINED], ids=lambda c: c.name)
+@pytest.mark.parametrize("case", [c for c in TRAINED if c.keras], ids=lambda c: c.name)
 def test_gradients_are_those_of_keras(case: Case, keras: dict[str, np.ndarray]) -> None:
     layer, inputs, tensors = with_weights(case)
 

@@ -7,7 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layer_cases import BY_NAME, CASES, OTHER_SIZES, SIZES, Case, data, dims, dtype, make, structure, weight_value
+from layer_cases import (
+    BY_NAME,
+    CASES,
+    OTHER_SIZES,
+    SIZES,
+    TRAINED,
+    Case,
+    data,
+    dims,
+    dtype,
+    make,
+    structure,
+    weight_value,
+)
+from weighted import weighted_sum
 
 import unidl
 from unidl import layers, ops, tree
@@ -82,6 +96,24 @@ def test_training_replayed_is_training_called(case: Case) -> None:
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=case.tolerance)
     for a, b in zip(moved, layer.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(not active.trains, reason="this backend has no gradients")
+@pytest.mark.parametrize("case", TRAINED, ids=lambda case: case.name)
+def test_gradients_replayed_are_those_of_the_call(case: Case) -> None:
+    layer, inputs, tensors = built(case)
+    model, flat = functional(case, layer), [*tree.flatten(inputs), *tree.flatten(tensors)]
+    start, variables = layer.get_weights(), layer.trainable_variables
+
+    def gradients(outputs: Any) -> list[np.ndarray]:
+        layer.set_weights(start)
+        _, found = unidl.value_and_grad(lambda: weighted_sum(outputs()), variables)()
+        return host([ops.zeros_like(v) if g is None else g for v, g in zip(variables, found, strict=True)])
+
+    called = gradients(lambda: layer(inputs, **tensors, **case.flags, training=True))
+    replayed = gradients(lambda: model(flat, training=True))
+    for a, b in zip(called, replayed, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=20 * case.tolerance)
 
 
 @every
@@ -191,6 +223,7 @@ def test_a_mixed_policy_keeps_weights_and_computes_in_16_bits(case: Case) -> Non
 
 def test_every_layer_class_is_in_the_table() -> None:
     abstract = {"Layer", "InputLayer", "Wrapper", "Lambda", *foreign.__all__}
+    abstract |= {"StringLookup", "TextVectorization", "Pipeline"}  # of strings and of layers: tests of their own
     classes = {
         value.__name__
         for name in layers.__all__

@@ -29,7 +29,18 @@ CASES = [case for family in FAMILIES for case in family.cases()]
 BY_NAME = {case.name: case for case in CASES}
 assert len(BY_NAME) == len(CASES)
 
+_WITH_WEIGHTS = {
+    *("Dense", "Embedding", "PReLU", "MultiHeadAttention", "LSTM", "GRU", "SimpleRNN", "Bidirectional"),
+    *("RNN", "LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"),
+    *("TimeDistributed", "BatchNormalization", "LayerNormalization", "GroupNormalization"),
+    *("EinsumDense", "ReversibleEmbedding", "GroupQueryAttention", "AdditiveAttention", "Attention"),
+    *("RMSNormalization", "SpectralNormalization"),
+    *(case.layer for case in CASES if "Conv" in case.layer),
+}
+#: Cases of layers whose weights are trained, and whose outputs in training are not random.
+TRAINED = [case for case in CASES if case.layer in _WITH_WEIGHTS and not case.random]
+
 __all__ = [
-    "BY_NAME", "CASES", "OTHER_SIZES", "SIZES", "Case", "array", "data", "dims", "dtype", "make", "structure",
-    "weight_value",
+    "BY_NAME", "CASES", "OTHER_SIZES", "SIZES", "TRAINED", "Case", "array", "data", "dims", "dtype", "make",
+    "structure", "weight_value",
 ]  # fmt: skip
