@@ -113,3 +113,13 @@ def test_galleries_are_written(tmp_path: Path) -> None:
     visualization.plot_image_gallery(X, [0, 1, 0, 1], label_map={0: "a", 1: "b"}, path=tmp_path / "images.png")
     assert all((tmp_path / f"{n}.png").stat().st_size > 500 for n in ("boxes", "masks", "images"))
     assert unidl.preprocessing.image.smart_resize(X, (4, 4)).shape == (4, 4, 4, 3)
+
+
+def test_one_image_goes_through_the_hooks_of_single_things() -> None:
+    layer = unidl.layers.RandomBrightness(0.5, value_range=(0, 1), seed=3)
+    images = unidl.ops.convert_to_tensor(np.full((1, 2, 2, 3), 0.25, "float32"))
+    drawn = layer.get_random_transformation(images)
+    batch = unidl.ops.convert_to_numpy(layer.transform_images(images, drawn))
+    np.testing.assert_array_equal(unidl.ops.convert_to_numpy(layer.transform_single_image(images[0], drawn)), batch[0])
+    label = np.array([1.0, 0.0], "float32")
+    np.testing.assert_array_equal(unidl.ops.convert_to_numpy(layer.transform_single_label(label, drawn)), label)

@@ -154,6 +154,28 @@ class BaseImagePreprocessingLayer(DataLayer):
 
     # -- calling ----------------------------------------------------------------------------
 
+    def transform_single_image(self, image: Any, transformation: Any, training: bool = True) -> Any:
+        """`transform_images` of one image (height, width, channels), with a transformation for a batch of one."""
+        return self._of_one(self.transform_images, image, transformation, training)
+
+    def transform_single_label(self, label: Any, transformation: Any, training: bool = True) -> Any:
+        """`transform_labels` of the label of one image."""
+        return self._of_one(self.transform_labels, label, transformation, training)
+
+    def transform_single_bounding_box(self, bounding_box: Any, transformation: Any, training: bool = True) -> Any:
+        """`transform_bounding_boxes` of the boxes of one image."""
+        return self._of_one(self.transform_bounding_boxes, bounding_box, transformation, training)
+
+    def transform_single_segmentation_mask(
+        self, segmentation_mask: Any, transformation: Any, training: bool = True
+    ) -> Any:
+        """`transform_segmentation_masks` of the mask of one image."""
+        return self._of_one(self.transform_segmentation_masks, segmentation_mask, transformation, training)
+
+    def _of_one(self, hook: Callable[..., Any], value: Any, transformation: Any, training: bool) -> Any:
+        batch = tree.map_structure(lambda v: ops.expand_dims(v, 0), value)
+        return tree.map_structure(lambda v: ops.squeeze(v, 0), hook(batch, transformation, training=training))
+
     def _default_training(self) -> bool:
         return True
 
@@ -165,9 +187,7 @@ class BaseImagePreprocessingLayer(DataLayer):
         def changed(hook: Any, value: Any) -> Any:
             if batched:
                 return hook(value, transformation, training=training)
-            one = tree.map_structure(lambda t: ops.expand_dims(t, 0), value)
-            many = hook(one, transformation, training=training)
-            return tree.map_structure(lambda t: ops.squeeze(t, 0), many)
+            return self._of_one(hook, value, transformation, training)
 
         if not isinstance(data, dict):
             return changed(self.transform_images, images)
