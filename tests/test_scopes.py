@@ -88,7 +88,7 @@ def test_symbolic_state_is_recorded() -> None:
 
 def test_state_that_does_not_fit_is_refused() -> None:
     v = unidl.Variable([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"all keys in argument `mapping` must be Variables; one of them is 'v'"):
+    with pytest.raises(ValueError, match=r"`mapping` gives values to Variables, but one of its keys is 'v'"):
         unidl.StatelessScope([("v", np.ones(2))])
     with pytest.raises(ValueError, match=r"shape \(2,\); a value of shape \(3,\)"):
         unidl.StatelessScope([(v, np.ones(3))])

@@ -161,9 +161,9 @@ def test_split_dataset_shuffled_by_a_seed():
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ({}, "`left_size` or `right_size` must be specified"),
+        ({}, "`left_size` and `right_size` are both None"),
         ({"left_size": 10}, "10 and 0 samples of 10"),
-        ({"left_size": 6, "right_size": 6}, "sum of `left_size` and `right_size`"),
+        ({"left_size": 6, "right_size": 6}, "ask for 12 samples; the dataset has 10"),
         ({"left_size": 1.5}, r"`left_size` should be.*1\.5"),
         ({"right_size": -1}, "`right_size`"),
     ],

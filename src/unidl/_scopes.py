@@ -60,15 +60,14 @@ class StatelessScope:
         for variable, value in pairs:
             if not isinstance(variable, active.Variable):
                 raise ValueError(
-                    "StatelessScope: all keys in argument `mapping` must be Variables; "
-                    f"one of them is {variable!r} ({type(variable).__name__})."
+                    "StatelessScope: `mapping` gives values to Variables, but one of its keys is "
+                    f"{variable!r} ({type(variable).__name__})."
                 )
             try:
                 self._values[id(variable)] = variable, prepared_value(variable, value)
             except ValueError as error:
                 raise ValueError(
-                    "StatelessScope: all values in argument `mapping` must be tensors with the shapes of their "
-                    f"variables. {error}"
+                    f"StatelessScope: a value in `mapping` does not have the shape of its variable. {error}"
                 ) from None
 
     def __enter__(self) -> StatelessScope:

@@ -34,7 +34,7 @@ class SwapEMAWeights(Callback):
         parts = [o for o in getattr(inner, "optimizers", [inner]) if getattr(o, "use_ema", False)]
         if not parts:
             raise ValueError(
-                f"SwapEMAWeights must be used when `use_ema=True` is set on the optimizer; got {optimizer!r}."
+                f"SwapEMAWeights needs an optimizer with `use_ema=True`, which keeps the averages; got {optimizer!r}."
             )
         found = [(v, a) for o in parts for v, a in zip(o._trained, o.slots.get("average", []), strict=False)]
         return [(v, a) for v, a in found if a is not None]

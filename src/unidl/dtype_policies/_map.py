@@ -29,7 +29,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):  # type: ignore[type-arg]
         if isinstance(default_policy, DTypePolicyMap):
             raise ValueError("`default_policy` cannot be a `DTypePolicyMap`: give one policy.")
         if policy_map is not None and not isinstance(policy_map, dict):
-            raise TypeError(f"If specified, `policy_map` must be a dict. {policy_map!r} was given.")
+            raise TypeError(f"`policy_map` must be a dict from paths to policies, or None; {policy_map!r} was given.")
         self._given_default = default_policy
         self._default = get(default_policy)
         self._policy_map = {path: get(policy) for path, policy in (policy_map or {}).items()}

@@ -100,7 +100,7 @@ class FloatDTypePolicy(DTypePolicy):
 def dtypes_of(name: Any) -> tuple[str, str]:
     """The dtypes for computing and for weights that a policy's name means."""
     if not isinstance(name, str):
-        raise TypeError(f"A policy's 'name' must be a string, such as 'mixed_bfloat16', not {name!r} ({type(name)}).")
+        raise TypeError(f"A policy's 'name' must be a string like 'mixed_bfloat16', not {name!r} ({type(name)}).")
     if name in _MIXED:
         return _MIXED[name], "float32"
     try:

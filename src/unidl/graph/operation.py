@@ -51,7 +51,7 @@ class Operation(metaclass=ABCMeta):
 
             name = unique_name(snake_case(type(self).__name__))
         if not isinstance(name, str) or "/" in name:
-            raise ValueError(f"Operation: `name` must be a string and cannot contain character `/`. It is {name!r}.")
+            raise ValueError(f"Operation: `name` must be a string without any `/`, not {name!r}.")
         self.name = name
         self.remat_mode = state.remat
         self._nodes: list[LayerNode] = []

@@ -44,7 +44,7 @@ def _kind(sparse: bool, ragged: bool, more: dict[str, Any]) -> _Kind:
     if unknown := sorted(more.keys() - {"ragged_rank", "row_splits_dtype"}):
         raise TypeError(f"KerasTensor does not take the arguments {unknown}.")
     if sparse and ragged:
-        raise ValueError("A KerasTensor cannot have `sparse=True` and `ragged=True` at once.")
+        raise ValueError("Symbolic tensors cannot have `sparse=True` and `ragged=True` together.")
     splits = more.get("row_splits_dtype")
     return _Kind(bool(sparse), bool(ragged), more.get("ragged_rank"), None if splits is None else dtype_name(splits))
 

@@ -92,7 +92,7 @@ class Subtract(Merge):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
-        require(len(input_shape) == 2, f"this layer should be called on exactly 2 inputs, but {len(input_shape)} came.")
+        require(len(input_shape) == 2, f"the layer subtracts exactly 2 inputs, but {len(input_shape)} came.")
 
     def merge(self, inputs: Any) -> Any:
         return ops.subtract(inputs[0], inputs[1])
@@ -183,7 +183,7 @@ class Concatenate(Merge):
             same = all(i == axis or len(set(sizes) - {None}) <= 1 for i, sizes in enumerate(zip(*shapes, strict=True)))
         require(
             same,
-            f"requires inputs with matching shapes except for the concatenation axis {self.axis}, but {shapes} came.",
+            f"requires inputs with matching shapes, axis {self.axis} aside, but {shapes} came.",
         )
 
     def call(self, inputs: Any) -> Any:

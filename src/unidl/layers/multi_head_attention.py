@@ -25,8 +25,8 @@ class MultiHeadAttention(Heads):
 
     Args:
         num_heads: number of heads.
-        key_dim: size of each head of query and key.
-        value_dim: size of each head of value; None: `key_dim`.
+        key_dim: features that query and key have in one head.
+        value_dim: those that the value has; None: `key_dim`.
         dropout: share of the attention weights dropped in training.
         use_bias: whether the projections have biases.
         output_shape: size or sizes of the output; None: the features of the query.

@@ -132,7 +132,7 @@ def _checked_axis(layer: str, axis: Any) -> Any:
     if isinstance(axis, (list, tuple)) and all(isinstance(a, int) for a in axis):
         return list(axis)
     if not isinstance(axis, int):
-        raise TypeError(f"{layer}: `axis` must be an int or a list/tuple of ints, not {axis!r}.")
+        raise TypeError(f"{layer}: `axis` must be an int or several (a list or tuple), not {axis!r}.")
     return axis
 
 
@@ -199,7 +199,7 @@ class GroupNormalization(_Normalization):
         what = f"an input of shape {tuple(input_shape)}"
         require(
             self._groups <= channels,
-            f"{self.groups} groups cannot be more than the number of channels, {channels} channels in {what}.",
+            f"{self.groups} groups are more than the number of channels, {channels}, of {what}.",
         )
         require(channels % self._groups == 0, f"{self.groups} groups do not divide the {channels} channels of {what}.")
         self._affine((channels,))

@@ -82,7 +82,7 @@ class TimeDistributed(Wrapper):
         known = zip(shape[:2], masked[:2], strict=False)
         if len(masked) < 2 or any(a != b for a, b in known if a is not None and b is not None):
             raise OpError(
-                f"The `mask` passed to the `TimeDistributed` layer has a shape {masked}, where inputs {shape} need "
+                f"TimeDistributed layer {self.path!r}: the `mask` has shape {masked}, where inputs {shape} need "
                 "(batch, time) or (batch, time, …)."
             )
         if "mask" not in call_spec(type(self.layer)).names:

@@ -55,7 +55,7 @@ class AUC(Confusion):
             )
         if thresholds is None:
             if num_thresholds <= 1:
-                raise ValueError(f"AUC: Argument `num_thresholds` must be an integer > 1, not {num_thresholds}.")
+                raise ValueError(f"AUC: `num_thresholds` must be an integer above 1, not {num_thresholds}.")
             inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
         else:
             inner = sorted(as_list(thresholds))
@@ -182,7 +182,7 @@ class _RateAt(Confusion):
         if not 0 <= value <= 1:
             raise ValueError(f"{what}: `{self._constraint}` must be in the range [0, 1], not {value!r}.")
         if num_thresholds <= 0:
-            raise ValueError(f"{what}: Argument `num_thresholds` must be an integer > 0, not {num_thresholds!r}.")
+            raise ValueError(f"{what}: `num_thresholds` must be an integer above 0, not {num_thresholds!r}.")
         several = num_thresholds > 1
         limits = [i / (num_thresholds - 1) for i in range(num_thresholds)] if several else [0.5]
         super().__init__(limits, COUNTS, name, dtype, class_id=class_id, even=several)

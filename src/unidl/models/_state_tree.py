@@ -42,7 +42,7 @@ def state_tree(model: Any, value_format: str = "backend_tensor") -> dict[str, An
                 folder = folder.setdefault(part, {})
             if name in folder:
                 raise ValueError(
-                    f"The following variable path is found twice in the model: {variable.path!r}. "
+                    f"Model {model.name!r}: the variable path {variable.path!r} is found twice. "
                     "Give the layers names of their own."
                 )
             folder[name] = active.to_numpy(variable).copy() if value_format == "numpy_array" else variable.value

@@ -113,7 +113,7 @@ def _clone_functional(
         if isinstance(input_tensors, (list, tuple, dict)) and isinstance(net.inputs, (list, tuple, dict)):
             if isinstance(input_tensors, dict) is not isinstance(net.inputs, dict):
                 raise ValueError(
-                    f"`input_tensors` must have the same structure as model.input, {net.inputs}; not {input_tensors}."
+                    f"`input_tensors` must be structured like model.input, {net.inputs}; {input_tensors} came."
                 )
         inputs = tree.pack_sequence_as(net.inputs, flat)
     for old, new in zip(net.flat_inputs, tree.flatten(inputs), strict=True):

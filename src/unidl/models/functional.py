@@ -111,8 +111,8 @@ class Net:
             )
         if isinstance(self.inputs, dict) and count > 1:
             warnings.warn(
-                f"The structure of `inputs` doesn't match the expected structure of model {self.name!r}: it takes a "
-                f"dict with keys {sorted(self.inputs)}, and a {type(given).__name__} came. It is taken in that order.",
+                f"The structure of `inputs` is not that of model {self.name!r}: it takes a dict with keys "
+                f"{sorted(self.inputs)}, and a {type(given).__name__} came. It is taken in that order.",
                 stacklevel=4,
             )
         return flat
@@ -125,8 +125,8 @@ class Net:
             raise ValueError(f"Model {self.name!r} lacks inputs {missing}; the given dict has {sorted(given)}.")
         if extra := sorted(str(k) for k in given if k not in keys):
             warnings.warn(
-                f"The structure of `inputs` doesn't match the expected structure of model {self.name!r}: "
-                f"{extra} are not among its inputs {keys}, and are left out.",
+                f"The structure of `inputs` is not that of model {self.name!r}: {extra} are not among {keys} and are "
+                "left out.",
                 stacklevel=5,
             )
         return [leaf for k in keys for leaf in _leaves(given.get(k))]

@@ -357,7 +357,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
 
 @composite
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """An (N, M) matrix with ones on the k-th diagonal and zeros elsewhere; `M` None: N columns.
+    """An (N, M) matrix of zeros, but for ones on the k-th diagonal; `M` None: N columns.
 
     Example:
         >>> from unidl import ops
@@ -377,7 +377,7 @@ def _rows_columns(N: Any, M: Any, k: Any) -> tuple[Any, Any]:
 
 @composite
 def identity(n: int, dtype: Any = None) -> Tensor:
-    """The (n, n) matrix with ones on the diagonal and zeros elsewhere.
+    """The (n, n) matrix of zeros, but for ones on the diagonal.
 
     Example:
         >>> from unidl import ops

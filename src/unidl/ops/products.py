@@ -41,7 +41,7 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
 @composite(promote="x1 x2")
 def dot(x1: Tensor, x2: Tensor) -> Tensor:
-    """NumPy's ``dot``: the product over the last axis of `x1` and the last but one of `x2`.
+    """NumPy's ``dot``: the last axis of `x1` times the last but one of `x2`, summed up.
 
     Example:
         >>> from unidl import ops

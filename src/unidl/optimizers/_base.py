@@ -83,7 +83,7 @@ class Optimizer(Updating):
             raise ValueError(f"{kind} does not take {sorted(kwargs)}: argument(s) not recognized.")
         _transforms.check_clipping(kind, clipnorm, clipvalue, global_clipnorm)
         if use_ema and not 0 <= ema_momentum <= 1:
-            raise ValueError(f"{kind}: `ema_momentum` must be in the range [0, 1], not {ema_momentum}.")
+            raise ValueError(f"{kind}: `ema_momentum` must be from 0 to 1, not {ema_momentum}.")
         _check_steps(kind, use_ema, ema_overwrite_frequency, gradient_accumulation_steps)
         if weight_decay is not None and weight_decay < 0:
             raise ValueError(f"{kind}: `weight_decay` must be at least 0, not {weight_decay}.")
@@ -226,10 +226,10 @@ def _check_steps(kind: str, use_ema: bool, overwrite: Any, accumulation: Any) ->
     """Raise ValueError unless the numbers of steps make sense."""
     if overwrite is not None and (not use_ema or not isinstance(overwrite, int) or overwrite < 1):
         raise ValueError(
-            f"{kind}: `ema_overwrite_frequency` must be an integer >= 1, and goes with use_ema=True, not {overwrite}."
+            f"{kind}: `ema_overwrite_frequency` must be an integer above 0, with use_ema=True, not {overwrite}."
         )
     if accumulation is not None and (not isinstance(accumulation, int) or accumulation < 2):
-        raise ValueError(f"{kind}: `gradient_accumulation_steps` must be an integer >= 2, not {accumulation}.")
+        raise ValueError(f"{kind}: `gradient_accumulation_steps` must be an integer above 1, not {accumulation}.")
 
 
 @functools.cache

@@ -49,7 +49,7 @@ class Ftrl(Optimizer):
             ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
         if learning_rate_power > 0:
-            raise ValueError(f"Ftrl: `learning_rate_power` needs to be negative or zero, not {learning_rate_power}.")
+            raise ValueError(f"Ftrl: `learning_rate_power` must be at most 0, not {learning_rate_power}.")
         for what, value in (
             ("initial_accumulator_value", initial_accumulator_value),
             ("l1_regularization_strength", l1_regularization_strength),

@@ -40,7 +40,7 @@ class SGD(Optimizer):
             ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
         if not 0 <= momentum <= 1:
-            raise ValueError(f"SGD: `momentum` must be a float between [0, 1], not {momentum}.")
+            raise ValueError(f"SGD: `momentum` must be from 0 to 1, not {momentum}.")
         self.momentum, self.nesterov = momentum, nesterov
 
     @property

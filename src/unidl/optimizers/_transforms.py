@@ -20,7 +20,7 @@ def check_clipping(kind: str, clipnorm: Any, clipvalue: Any, global_clipnorm: An
         if v is not None
     }
     if len(given) > 1:
-        raise ValueError(f"Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be given to {kind}: {given}.")
+        raise ValueError(f"{kind}: gradients are clipped in only one of these ways, not in {len(given)}: {given}.")
     for name, value in given.items():
         if not value > 0:
             raise ValueError(f"{kind}: `{name}` must be above 0, not {value}.")

@@ -118,7 +118,7 @@ class Learner:
         if type(self).compile is not Learner.compile:
             warnings.warn(
                 f"{type(self).__name__} has a compile() of its own, which is not called while the model is read. Call "
-                "it, or override get_compile_config() and compile_from_config() as well.",
+                "it, or write compile_from_config() and get_compile_config() for it.",
                 stacklevel=3,
             )
             return

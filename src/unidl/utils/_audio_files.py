@@ -47,7 +47,7 @@ def audio_dataset_from_directory(
     """
     if ragged:
         if output_sequence_length is not None:
-            raise ValueError("Cannot set both `ragged` and `output_sequence_length`.")
+            raise ValueError("`ragged` keeps lengths and `output_sequence_length` makes them equal: give only one.")
         raise ValueError("unidl has no ragged tensors: leave out `ragged`; shorter recordings get zeros.")
     for name, value in (("sampling_rate", sampling_rate), ("output_sequence_length", output_sequence_length)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):

@@ -52,26 +52,25 @@ class Request:
             )
         if self.class_names and self.labels != "inferred":
             raise ValueError(
-                'You can only pass `class_names` if `labels="inferred"`; received: '
+                '`class_names` choose among folders: only pass `class_names` if `labels="inferred"`, not with '
                 f"labels={self.labels!r} and class_names={self.class_names!r}."
             )
         if self.label_mode not in ("int", "categorical", "binary", None):
             raise ValueError(
-                "The `label_mode` argument must be one of 'int', 'categorical', 'binary' or None; received: "
-                f"{self.label_mode!r}."
+                f"The `label_mode` argument must be 'int', 'categorical', 'binary' or None, not {self.label_mode!r}."
             )
         if self.labels is None or self.label_mode is None:
             self.labels = self.label_mode = None
         split, subset = self.validation_split, self.subset
         if split and not 0 < split < 1:
-            raise ValueError(f"`validation_split` must be between 0 and 1, received: {split}.")
+            raise ValueError(f"`validation_split` is a share, between 0 and 1, not {split}.")
         if bool(split) != bool(subset):
             raise ValueError(
-                "If `subset` is set, `validation_split` must be set, and inversely; received: "
-                f"validation_split={split}, subset={subset!r}."
+                "`subset` and `validation_split` go together: `validation_split` must be set for a `subset`, and a "
+                f"`subset` named for a split; received: validation_split={split}, subset={subset!r}."
             )
         if subset not in ("training", "validation", "both", None):
-            raise ValueError(f'`subset` must be either "training", "validation" or "both", received: {subset!r}.')
+            raise ValueError(f'`subset` must be either "training", the rest ("validation"), or "both"; not {subset!r}.')
         if split and self.shuffle and self.seed is None:
             raise ValueError(
                 "With `validation_split` and shuffled files you must provide a `seed`: else training and validation "
@@ -99,8 +98,8 @@ class Request:
             names = list(self.class_names or folders)
             if not set(names) <= set(folders):
                 raise ValueError(
-                    f"The `class_names` passed did not match the names of the subdirectories; expected: {folders} (or "
-                    f"some of them), received: {names}."
+                    f"These `class_names` passed did not match folders of {directory!r}: {folders} or some of them "
+                    f"were expected, and {names} came."
                 )
             found = [self._files(os.path.join(directory, name)) for name in names]
             paths = [path for group in found for path in group]
@@ -110,8 +109,8 @@ class Request:
             if self.labels is not None:
                 if len(self.labels) != len(paths):
                     raise ValueError(
-                        "Expected the lengths of `labels` to match the number of files in the target directory: "
-                        f"{len(self.labels)} labels were given for {len(paths)} files in {directory!r}."
+                        f"`labels` must match the number of files: {len(self.labels)} labels were given for "
+                        f"{len(paths)} files in {directory!r}."
                     )
                 names = [str(label) for label in sorted(set(self.labels))]
             labels = np.asarray(self.labels if self.labels is not None else [], np.int32)
@@ -148,9 +147,7 @@ class Request:
         """
         paths, labels, names = self.index()
         if self.label_mode == "binary" and len(names or ()) != 2:
-            raise ValueError(
-                f'With `label_mode="binary"` there must be exactly 2 class_names; received: class_names={names}.'
-            )
+            raise ValueError(f"For binary labels there must be exactly 2 `class_names`; they are {names}.")
         held = int((self.validation_split or 0.0) * len(paths))
         parts = {
             None: (slice(None), self.shuffle, ""),
@@ -236,5 +233,5 @@ def ahead(load: Callable[[str], Any], paths: Iterable[str]) -> Iterator[Any]:
 def checked_format(value: Any) -> bool:
     """Whether `format` asks for the engine's own type of data set."""
     if value not in ("tf", "grain"):
-        raise ValueError(f'`format` should be either "tf" or "grain"; received: format={value!r}.')
+        raise ValueError(f'`format` should be "tf" or "grain", not {value!r}.')
     return bool(value == "tf")

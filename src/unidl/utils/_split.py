@@ -140,7 +140,7 @@ def _samples(dataset: Any) -> tuple[Any, int, int | None]:
 def _sizes(left_size: Any, right_size: Any, total: int) -> tuple[int, int]:
     """How many samples go to either side."""
     if left_size is None and right_size is None:
-        raise ValueError("At least one of the `left_size` or `right_size` must be specified; received: None and None.")
+        raise ValueError("split_dataset: `left_size` and `right_size` are both None; give one of them, or both.")
 
     def count(size: Any, name: str) -> int | None:
         if size is None:
@@ -150,18 +150,17 @@ def _sizes(left_size: Any, right_size: Any, total: int) -> tuple[int, int]:
         whole = not isinstance(size, float)
         if size < 0 or (whole and size > total) or (not whole and size > 1):
             raise ValueError(
-                f"`{name}` should be either a positive integer smaller than {total}, or a float within the range "
-                f"[0, 1]; received: {name}={size}."
+                f"`{name}` should be an int up to {total} (samples) or a float from 0 to 1 (a share), not {size}."
             )
         return int(size) if whole else round(size * total)
 
     if isinstance(left_size, float) and isinstance(right_size, float) and left_size + right_size > 1:
-        raise ValueError(f"The sum of `left_size` and `right_size` is greater than 1: {left_size + right_size}.")
+        raise ValueError(f"`left_size` and `right_size` are more than 1 in sum: {left_size} and {right_size}.")
     left, right = count(left_size, "left_size"), count(right_size, "right_size")
     left = total - (right or 0) if left is None else left
     right = total - left if right is None else right
     if left + right > total:
-        raise ValueError(f"The sum of `left_size` and `right_size`, {left + right}, should not exceed {total} samples.")
+        raise ValueError(f"`left_size` and `right_size` ask for {left + right} samples; the dataset has {total}.")
     if left < 1 or right < 1:
         raise ValueError(
             f"split_dataset: {left} and {right} samples of {total} would leave a side empty; both must have some."

@@ -63,8 +63,8 @@ def timeseries_dataset_from_array(
     if end_index is not None:
         if start_index and end_index <= start_index:
             raise ValueError(
-                f"`end_index` must be higher than `start_index`; received: start_index={start_index}, "
-                f"end_index={end_index}."
+                f"`end_index` must be above `start_index`, where a window begins: it is {end_index}, and "
+                f"start_index={start_index}."
             )
         if not 0 < end_index < total:
             what = "higher than 0" if end_index <= 0 else f"lower than the length of the data, {total}"

@@ -166,10 +166,10 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc,unuse
     def _encoded(self, y: np.ndarray) -> np.ndarray:
         kind = self._target_kind(y)
         if kind not in ("binary", "multiclass"):
-            raise ValueError(f"Only binary and multiclass target types are supported. Target type: {kind}")
+            raise ValueError(f"Only binary and multiclass targets can be learned here, not {kind} ones.")
         classes, indices = np.unique(y, return_inverse=True)
         if len(classes) == 1:
-            raise ValueError("Classifier can't train when only one class is present.")
+            raise ValueError(f"Targets of at least two classes are needed; only one class was found: {classes[0]!r}.")
         self.classes_ = classes
         return np.eye(len(classes))[indices.reshape(-1)]
 

@@ -16,13 +16,11 @@ def check_output(layer: str, mode: Any, allowed: Sequence[str], sparse: Any) -> 
     """`mode` if it is one of `allowed`; sparse outputs are refused."""
     if mode not in allowed:
         raise ValueError(
-            f"Invalid value for argument `output_mode`. Expected one of {', '.join(map(repr, allowed))}. "
-            f"Unknown arg for output_mode: {mode} ({layer})."
+            f"{layer}: Unknown arg for output_mode: {mode}. `output_mode` may be {', '.join(map(repr, allowed))}."
         )
     if sparse and mode == "int":
         raise ValueError(
-            f"{layer}: `sparse` may only be true if `output_mode` is `'one_hot'`, `'multi_hot'`, `'count'` or "
-            f"`'tf_idf'`, not {mode!r}."
+            f"{layer}: `sparse=True` is for vectors, and `output_mode={mode!r}` puts out indices. Use sparse=False."
         )
     if sparse:
         raise ValueError(f"{layer}: `sparse=True` is not possible: unidl has no sparse tensors. Use sparse=False.")

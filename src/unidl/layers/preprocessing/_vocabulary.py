@@ -46,15 +46,15 @@ class Vocabulary:
     ) -> None:
         name = type(owner).__name__
         if max_tokens is not None and max_tokens <= 1:
-            raise ValueError(f"{name}: If set, `max_tokens` must be greater than 1. It is {max_tokens}.")
+            raise ValueError(f"{name}: `max_tokens` must be None or greater than 1, not {max_tokens}.")
         if pad and max_tokens is None:
-            raise ValueError(f"{name}: If pad_to_max_tokens is True, must set `max_tokens`. It is None.")
+            raise ValueError(f"{name}: `pad_to_max_tokens` needs to know `max_tokens`, which is None.")
         if num_oov < 0:
-            raise ValueError(f"{name}: `num_oov_indices` must be greater than or equal to 0. It is {num_oov}.")
+            raise ValueError(f"{name}: `num_oov_indices` must be at least 0, not {num_oov}.")
         if invert and mode != "int":
-            raise ValueError(f"{name}: `output_mode` must be `'int'` when `invert` is true. It is {mode!r}.")
+            raise ValueError(f"{name}: `invert=True` goes with `output_mode='int'`, not with {mode!r}.")
         if invert and num_oov != 1:
-            raise ValueError(f"{name}: `num_oov_indices` must be 1 when `invert` is true. It is {num_oov}.")
+            raise ValueError(f"{name}: `invert=True` goes with `num_oov_indices=1`, not with {num_oov}.")
         self.owner, self.text, self.max_tokens, self.num_oov = owner, text, max_tokens, num_oov
         self.mask_token, self.oov_token, self.mode, self.pad = mask_token, oov_token, mode, pad
         self.invert = invert
@@ -101,14 +101,13 @@ class Vocabulary:
         if not tokens:
             raise ValueError(f"{name}: Cannot set an empty vocabulary.")
         if self.mode == "tf_idf" and idf is None:
-            raise ValueError(f"{name}: `idf_weights` must be set if `output_mode` is 'tf_idf'.")
+            raise ValueError(f"{name}: `idf_weights` must be set along with tokens for `output_mode='tf_idf'`.")
         if self.mode != "tf_idf" and idf is not None:
-            raise ValueError(f"{name}: `idf_weights` should only be set if `output_mode` is `'tf_idf'`.")
+            raise ValueError(f"{name}: `idf_weights` are for `output_mode='tf_idf'` only, not for {self.mode!r}.")
         weights = None if idf is None else np.asarray(host_values(idf), np.float64)
         if weights is not None and len(weights) != len(tokens):
             raise ValueError(
-                f"{name}: `idf_weights` must be the same length as the vocabulary; there are {len(weights)} weights "
-                f"for {len(tokens)} tokens."
+                f"{name}: each token needs one of the `idf_weights`; {len(weights)} came for {len(tokens)} tokens."
             )
         front = None
         if self.start and tokens[: self.start] == self.listed()[: self.start]:
@@ -127,8 +126,8 @@ class Vocabulary:
     def _take(self, tokens: list[Any], weights: Any, front: Any = None) -> None:
         if self.max_tokens is not None and len(tokens) + self.start > self.max_tokens:
             raise ValueError(
-                f"Layer {self.owner.path!r}: Attempted to set a vocabulary larger than the maximum vocab size: "
-                f"{len(tokens) + self.start} tokens, `max_tokens` is {self.max_tokens}."
+                f"Layer {self.owner.path!r}: the vocabulary is larger than the maximum: {len(tokens) + self.start} "
+                f"tokens with the special ones, `max_tokens` is {self.max_tokens}."
             )
         self.tokens = tokens
         self._index = {token: i + self.start for i, token in enumerate(tokens)}

@@ -31,7 +31,7 @@ class CategoryEncoding(DataLayer):
         super().__init__(**kwargs)
         self.output_mode = check_output("CategoryEncoding", output_mode, ("count", "one_hot", "multi_hot"), sparse)
         if num_tokens is None:
-            raise ValueError("CategoryEncoding: num_tokens must be set to use this layer: it is the vectors' size.")
+            raise ValueError("CategoryEncoding: num_tokens must be set, for it is the vectors' size.")
         if num_tokens < 1:
             raise ValueError(f"CategoryEncoding: `num_tokens` must be >= 1, not {num_tokens}.")
         self.num_tokens = num_tokens
@@ -43,8 +43,8 @@ class CategoryEncoding(DataLayer):
     def _encode(self, inputs: Any, count_weights: Any = None) -> Any:
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(
-                f"Layer {self.path!r}: `count_weights` is not used when `output_mode` is {self.output_mode!r}, only "
-                "for 'count'."
+                f"Layer {self.path!r}: `count_weights` go with `output_mode='count'` only, not with "
+                f"{self.output_mode!r}."
             )
         indices = ops.cast(inputs, "int32")
         return encode(indices, self.output_mode, self.num_tokens, self.compute_dtype, count_weights)

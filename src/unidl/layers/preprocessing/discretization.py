@@ -47,7 +47,7 @@ class Discretization(DataLayer):
         super().__init__(name=name, dtype=dtype)
         self.output_mode = check_output("Discretization", output_mode, ("int", "one_hot", "multi_hot", "count"), sparse)
         if num_bins is not None and num_bins < 0:
-            raise ValueError(f"Discretization: `num_bins` must be greater than or equal to 0, not {num_bins}.")
+            raise ValueError(f"Discretization: `num_bins` must be at least 0, not {num_bins}.")
         if num_bins is not None and bin_boundaries is not None:
             raise ValueError(
                 f"Discretization: Both `num_bins` and `bin_boundaries` were given ({num_bins}, {bin_boundaries}): "

@@ -174,7 +174,7 @@ class FeatureSpace(DataLayer):
     ) -> None:
         super().__init__(name=name)
         if not features:
-            raise ValueError("FeatureSpace: the `features` argument cannot be None or empty.")
+            raise ValueError("FeatureSpace: `features` cannot be None or empty; name at least one.")
         if output_mode not in ("dict", "concat"):
             raise ValueError(
                 f"FeatureSpace: invalid value for argument `output_mode`: {output_mode!r}; it is 'concat' or 'dict'."
@@ -347,7 +347,7 @@ class FeatureSpace(DataLayer):
     def __call__(self, data: Any, **kwargs: Any) -> Any:
         self.get_encoded_features()
         if not isinstance(data, dict):
-            raise ValueError(f"Layer {self.path!r}: a FeatureSpace can only be called with a dict, not {data!r}.")
+            raise ValueError(f"Layer {self.path!r}: a FeatureSpace is called with a dict of features, not {data!r}.")
         if missing := [name for name in self.features if name not in data]:
             raise ValueError(f"Layer {self.path!r}: the data lacks features {missing}; it has {sorted(data)}.")
         data = {name: data[name] for name in self.features}

@@ -24,7 +24,7 @@ def hash_function(salt: Any, layer: str) -> Callable[[bytes], int]:
         return fingerprint64
     key = (salt, salt) if isinstance(salt, int) else tuple(salt) if isinstance(salt, (list, tuple)) else ()
     if len(key) != 2:
-        raise ValueError(f"{layer}: `salt` can only be a tuple of size 2, or one int; it is {salt!r}.")
+        raise ValueError(f"{layer}: `salt` must be one int or a tuple of two; it is {salt!r}.")
     first, second = int(key[0]), int(key[1])
     return lambda text: siphash64(text, (first, second))
 
@@ -35,7 +35,9 @@ def output_dtype(layer: str, mode: str, dtype: Any) -> Any:
         return "int64" if mode == "int" else None
     name = getattr(dtype, "name", dtype)
     if mode == "int" and isinstance(name, str) and name in dtypes.ALL and not dtypes.is_integer(name):
-        raise ValueError(f'{layer}: When `output_mode="int"`, `dtype` should be an integer type, and not {dtype!r}.')
+        raise ValueError(
+            f'{layer}: `output_mode="int"` puts out integers, but `dtype` is {dtype!r}. Give an integer type, or none.'
+        )
     return dtype
 
 
@@ -138,7 +140,7 @@ class HashedCrossing(_Binned):
 
     def _converted(self, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
-            raise ValueError(f"Layer {self.path!r} should be called on a list or tuple of inputs, not on {value!r}.")
+            raise ValueError(f"Layer {self.path!r} crosses inputs that come as a list or tuple, not {value!r}.")
         if len(value) < 2:
             raise ValueError(f"Layer {self.path!r} needs at least two inputs to cross, {len(value)} came.")
         return [super(HashedCrossing, self)._converted(dense(v, self.path)) for v in value]
@@ -152,7 +154,7 @@ class HashedCrossing(_Binned):
                 )
             dtype = value.dtype if type(value) is SymbolicTensor else dtypes_name(value)
             if not (dtype == "string" or dtype in dtypes.INTEGERS or dtype == "bool"):
-                raise ValueError(f"Layer {self.path!r}: inputs should have an integer or string dtype, not {dtype}.")
+                raise ValueError(f"Layer {self.path!r}: inputs need an integer or string dtype, not {dtype}.")
         return self.on_host(*inputs)
 
     def compute(self, *arrays: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ class VocabularyLayer(HostLayer):
         """What the constructor was given."""
         if idf_weights is not None and self.vocabulary.mode != "tf_idf":
             raise ValueError(
-                f"{type(self).__name__}: `idf_weights` should only be set if `output_mode` is `'tf_idf'`, which is "
+                f"{type(self).__name__}: `idf_weights` are for `output_mode='tf_idf'` only; `output_mode` is "
                 f"{self.vocabulary.mode!r}."
             )
         self._given_vocabulary, self._given_idf = given, idf_weights

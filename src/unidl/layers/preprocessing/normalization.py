@@ -54,14 +54,14 @@ class Normalization(DataLayer):
         rank = len(input_shape)
         if any(not -rank <= a < rank for a in self.axis):
             raise ValueError(
-                f"Layer {self.path!r}: All `axis` values must be in the range [-{rank}, {rank}) for inputs of shape "
-                f"{tuple(input_shape)}; `axis` is {self.axis}."
+                f"Layer {self.path!r}: inputs of shape {tuple(input_shape)} have no `axis` {self.axis}; it must "
+                f"be in the range [-{rank}, {rank})."
             )
         kept = self._kept = sorted(a % rank for a in self.axis)
         if unknown := [a for a in kept if input_shape[a] is None]:
             raise ValueError(
-                f"Layer {self.path!r}: All `axis` values to be kept must have a known size, but axes {unknown} are "
-                f"unknown in {tuple(input_shape)}."
+                f"Layer {self.path!r}: what `axis` names must have a known size, but axes {unknown} are unknown in "
+                f"{tuple(input_shape)}."
             )
         self._sizes = tuple(int(input_shape[a] or 0) for a in kept)
         self._broadcast = tuple(int(input_shape[a] or 0) if a in kept else 1 for a in range(rank))

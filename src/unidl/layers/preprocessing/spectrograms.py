@@ -59,8 +59,8 @@ class MelSpectrogram(DataLayer):
         self.sequence_length = sequence_length or fft_length
         if fft_length < self.sequence_length:
             raise ValueError(
-                f"MelSpectrogram: `fft_length` must be greater than or equal to `sequence_length`, but they are "
-                f"{fft_length} and {self.sequence_length}."
+                f"MelSpectrogram: `fft_length` must be at least `sequence_length`, but they are {fft_length} and "
+                f"{self.sequence_length}."
             )
         self.window, self.sampling_rate, self.num_mel_bins = window, sampling_rate, num_mel_bins
         self.min_freq, self.max_freq = min_freq, max_freq or sampling_rate // 2

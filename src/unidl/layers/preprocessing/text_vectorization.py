@@ -89,8 +89,8 @@ class TextVectorization(VocabularyLayer):
             raise ValueError(f"TextVectorization: `ngrams` must be a positive int or a tuple of such, not {ngrams!r}.")
         if output_sequence_length is not None and output_mode != "int":
             raise ValueError(
-                "TextVectorization: `output_sequence_length` must not be set if `output_mode` is not 'int', but it is "
-                f"{output_mode!r}."
+                f"TextVectorization: `output_mode={output_mode!r}` puts out no sequences, so `output_sequence_length` "
+                "must be None. Leave it out, or use output_mode='int'."
             )
         if output_sequence_length is not None and not output_sequence_length > 0:
             raise ValueError(

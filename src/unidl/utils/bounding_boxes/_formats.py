@@ -81,9 +81,9 @@ def convert_format(
 ) -> Any:
     """Boxes in another format.
 
-    Formats are "xyxy" (left, top, right, bottom), "yxyx" (top, left, bottom, right), "xywh" (left, top, width,
-    height), "center_xywh" (the centre, width, height), "center_yxhw", and each of them after "rel_", where numbers
-    are fractions of the image's width and height.
+    Formats are "xyxy" (two corners: left and top, then right and bottom), "xywh" (left and top, then the size),
+    "center_xywh" (the centre, then the size), the same with y before x ("yxyx", "center_yxhw"), and each of them
+    after "rel_", where numbers are fractions of the image's width and height.
 
     Args:
         boxes: shape (..., 4), or a dict with such "boxes"; the rest of it stays as it is.

@@ -57,8 +57,8 @@ def number_range(layer: str, name: str, value: Any, bounds: tuple[float, float],
     fine = fine and all(isinstance(n, (int, float)) and bounds[0] <= n <= bounds[1] for n in numbers)
     if not fine:
         raise ValueError(
-            f"{layer}: The `{name}` argument should be a number or a list of two numbers from {bounds[0]} to "
-            f"{bounds[1]}, not {value!r}."
+            f"{layer}: `{name}` must be one number or two (the ends of a range), from {bounds[0]} to {bounds[1]}, not "
+            f"{value!r}."
         )
     if len(numbers) == 2:
         return min(numbers), max(numbers)
@@ -125,8 +125,7 @@ class BaseImagePreprocessingLayer(DataLayer):
         fine = isinstance(value_range, (tuple, list)) and len(value_range) == 2
         if not fine or not all(isinstance(v, (int, float)) for v in value_range) or value_range[0] >= value_range[1]:
             raise ValueError(
-                f"{type(self).__name__}: The `value_range` argument should be a list of two numbers, the lower first, "
-                f"not {value_range!r}."
+                f"{type(self).__name__}: `value_range` must have two numbers, the lower first; it is {value_range!r}."
             )
         self.value_range = tuple(value_range)
 
@@ -205,8 +204,8 @@ class BaseImagePreprocessingLayer(DataLayer):
         rank = len(images.shape)
         if rank not in (3, 4):
             raise ValueError(
-                f"Layer {self.path!r}: Expected the input image to be rank 3 or 4 (one image or a batch), but the "
-                f"shape is {list(images.shape)}."
+                f"Layer {self.path!r}: one image (3 dimensions) or a batch of them (4) was expected, but the shape is "
+                f"{list(images.shape)}."
             )
         return rank == 4
 
