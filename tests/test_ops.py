@@ -291,3 +291,8 @@ def test_the_support_page_knows_every_op() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     tried = {n for n, op in TABLE.items() if op.tensor_parameters and n in CASES and CASES[n].check is None}
     assert listed == tried, f"make support: missing {sorted(tried - listed)}, gone {sorted(listed - tried)}"
+
+
+def test_the_size_of_an_axis_of_a_tensor_without_elements() -> None:
+    assert float(ops.convert_to_numpy(ops.axis_size(ops.zeros((3, 0, 4)), 0))) == 3
+    assert float(ops.convert_to_numpy(ops.axis_size(ops.zeros((3, 0, 4)), 1))) == 0

@@ -77,7 +77,11 @@ def axis_size(x: Tensor, axis: int = 0) -> Tensor:
     if rank == 0:
         return ops.ones((), "float32")
     a = axis_index(axis, rank)
-    line = ops.getitem(x, tuple(slice(None) if i == a else 0 for i in range(rank)))
+    others = tuple(i for i in range(rank) if i != a)
+    if any(x.shape[i] == 0 for i in others):  # there is nothing at index 0
+        line = ops.sum(x, others)
+    else:
+        line = ops.getitem(x, tuple(slice(None) if i == a else 0 for i in range(rank)))
     return ops.sum(ops.ones_like(line, "float32"))
 
 
