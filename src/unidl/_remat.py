@@ -25,9 +25,10 @@ class RematScope:
     That costs time and saves memory.
 
     Args:
-        mode: "full": the whole call of each layer; "activations": activation functions only; "larger_than": calls whose
-            output has more than `output_size_threshold` elements; "list_of_layers": layers named in `layer_names`;
-            None: none, also inside of another scope.
+        mode: "full": the whole call of each layer; "larger_than": calls whose output has more than
+            `output_size_threshold` elements; "list_of_layers": layers named in `layer_names`; None: none, also inside
+            of another scope. "activations" (activation functions only, in Keras) is accepted and saves nothing: wrap
+            a function with `remat` for that.
         output_size_threshold: elements, the batch not counted if its size is unknown.
         layer_names: names of layers.
 

@@ -80,14 +80,6 @@ class Distiller(Model):
         self.total_loss_tracker = metrics.Mean(name="total_loss")
         self._features = _Features(teacher, student, chosen)
 
-    @property
-    def _teacher_feature_extractor(self) -> Any:
-        return self._features.of_teacher
-
-    @property
-    def _student_feature_extractor(self) -> Any:
-        return self._features.of_student
-
     def compile(  # type: ignore[override]  # the order of Keras
         self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any
     ) -> None:

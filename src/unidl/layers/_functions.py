@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -93,9 +92,3 @@ class Functions:
             return tree.map_shape_structure(tuple, found)
 
         return remat(layer_call) if scope.takes(self.name, shapes) else layer_call
-
-    def _rematerialize_activation(self) -> None:
-        """In the mode "activations" it is the activation that is computed again."""
-        activation = getattr(self, "activation", None)
-        if self._remat is not None and self._remat.mode == "activations" and callable(activation):
-            self.activation = functools.wraps(activation)(remat(activation))

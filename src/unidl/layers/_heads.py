@@ -23,6 +23,13 @@ class Heads(Layer):
 
     _axes: tuple[int, ...] = (1,)
 
+    dropout = property(lambda self: self._dropout, doc="The share of weights dropped in training.")
+    use_bias = property(lambda self: self._use_bias, doc="Whether the projections have biases.")
+    query_dense = property(lambda self: self._query_dense, doc="The projection of the query.")
+    key_dense = property(lambda self: self._key_dense, doc="The projection of the key.")
+    value_dense = property(lambda self: self._value_dense, doc="The projection of the value.")
+    output_dense = property(lambda self: self._output_dense, doc="The projection of the heads to the output.")
+
     def _set_heads(
         self,
         dropout: float,

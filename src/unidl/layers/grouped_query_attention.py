@@ -82,14 +82,8 @@ class GroupQueryAttention(Heads):
     num_repeats = property(
         lambda self: self.num_query_heads // self.num_key_value_heads, doc="How many query heads share a key head."
     )
-    dropout = property(lambda self: self._dropout, doc="The share of weights dropped in training.")
-    use_bias = property(lambda self: self._use_bias, doc="Whether the projections have biases.")
     use_gate = property(lambda self: self._use_gate, doc="Whether heads are multiplied by a gate.")
     sliding_window = property(lambda self: self._sliding_window, doc="How far targets see, or None.")
-    query_dense = property(lambda self: self._query_dense, doc="The projection of the query.")
-    key_dense = property(lambda self: self._key_dense, doc="The projection of the key.")
-    value_dense = property(lambda self: self._value_dense, doc="The projection of the value.")
-    output_dense = property(lambda self: self._output_dense, doc="The projection of the heads to the output.")
 
     def build(  # type: ignore[override]
         self, query_shape: Any, value_shape: Any, key_shape: Any = None

@@ -104,13 +104,7 @@ class MultiHeadAttention(Heads):
     num_heads = property(lambda self: self._num_heads, doc="The number of heads.")
     key_dim = property(lambda self: self._key_dim, doc="The size of each head of query and key.")
     value_dim = property(lambda self: self._value_dim, doc="The size of each head of value.")
-    dropout = property(lambda self: self._dropout, doc="The share of weights dropped in training.")
-    use_bias = property(lambda self: self._use_bias, doc="Whether the projections have biases.")
     attention_axes = property(lambda self: self._attention_axes, doc="The axes attended over.")
-    query_dense = property(lambda self: self._query_dense, doc="The projection of the query.")
-    key_dense = property(lambda self: self._key_dense, doc="The projection of the key.")
-    value_dense = property(lambda self: self._value_dense, doc="The projection of the value.")
-    output_dense = property(lambda self: self._output_dense, doc="The projection of the heads to the output.")
 
     def build(  # type: ignore[override]
         self, query_shape: Any, value_shape: Any, key_shape: Any = None

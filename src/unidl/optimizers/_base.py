@@ -171,14 +171,6 @@ class Optimizer(Updating):
                 if id(variable) in self._index and (average := self.slot("average", variable)) is not None:
                     self.assign(variable, average)
 
-    @property
-    def _model_variables_moving_average(self) -> list[Any]:  # under Keras's name: callbacks of others look for it
-        return self.slots.get("average", [])
-
-    @property
-    def _accumulated_gradients(self) -> list[Any]:
-        return self.slots.get("gradient_accumulator", [])
-
     def _common_slots(self) -> tuple[str, ...]:
         options = (("average", self.use_ema), ("gradient_accumulator", self.gradient_accumulation_steps))
         return tuple(name for name, wanted in options if wanted)
