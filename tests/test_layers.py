@@ -183,16 +183,28 @@ ONE_EACH = list(
 )
 
 
-@pytest.mark.skipif(not active.traces_python, reason="its compiler takes seconds for a layer, or is what replay uses")
+@pytest.mark.long
+@pytest.mark.skipif(active.name not in ("torch", "tensorflow"), reason="what replay uses is all there is")
 @pytest.mark.parametrize("case", ONE_EACH, ids=lambda case: case.name)
 def test_the_compiler_of_the_engine_gives_the_same(case: Case) -> None:
+    """Outputs outside of training and, where the layer knows it, in training, with the weights that this moved."""
     layer, inputs, tensors = built(case)
-    expected = host(layer(inputs, **tensors, **case.flags, training=False))
+    start = layer.get_weights()
+    modes = (False, True) if "training" in call_spec(type(layer)).names else (False,)
+    expected = [v for mode in modes for v in host(layer(inputs, **tensors, **case.flags, training=mode))]
+    moved = layer.get_weights()
+    layer.set_weights(start)
     model, flat = functional(case, layer), [*tree.flatten(inputs), *tree.flatten(tensors)]
     specs = [TensorSpec(tuple(active.shape(v)), active.dtype(v)) for v in flat]
-    graph = trace(lambda *values: model(list(values)), tuple(specs), owner=model)
+
+    def run(*values: Any) -> list[Any]:
+        return tree.flatten([model(list(values), training=mode) for mode in modes])
+
+    graph = trace(run, tuple(specs), owner=model)
     for a, b in zip(expected, host(list(active.executable(graph, jit=True)(*flat))), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=5 * case.tolerance)
+    for a, b in zip(moved, layer.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 @every

@@ -83,6 +83,10 @@ def cases() -> list[Case]:
             "clahe", "ContrastLimitedAdaptiveHistogramEqualization", {"tile_grid_size": [2, 3], **_RANGE}, "b 8 9 3",
             keras=False,
         ),
+        fixed(
+            "clahe_any_size", "ContrastLimitedAdaptiveHistogramEqualization", {"tile_grid_size": [2, 3], **_RANGE},
+            keras=False,
+        ),
         random("aug_mix", "AugMix", {"num_chains": 2, "chain_depth": 1, "all_ops": False, **_RANGE}),
         random("rand_augment", "RandAugment", {"num_ops": 1, **_RANGE}),
         random("mix_up", "MixUp", {}),

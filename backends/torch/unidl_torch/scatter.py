@@ -24,6 +24,10 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
     if flat.numel() == 0 or len(rows) == 0:
         return inputs.clone()
     flat, new = flat.to(dtype), new.to(dtype)
+    if torch.compiler.is_compiling():
+        # Compiled code writes in place, and one value repeated over all places (`full`) would be written many times
+        # (pytorch/pytorch#183986).
+        flat = flat.contiguous()
     turned = inputs.dtype is torch.uint64 and reduction in ("max", "min")
     if turned:  # with the highest bit turned over, signed numbers have the order of the unsigned ones
         flat, new = flat ^ -(2**63), new ^ -(2**63)

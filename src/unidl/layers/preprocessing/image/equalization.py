@@ -6,7 +6,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.layers.preprocessing.image._base import BaseImagePreprocessingLayer
-from unidl.ops.image._common import LAST, as_before, channels_last
+from unidl.ops.image._common import LAST, as_before, channels_last, extent
 
 __all__ = ["ContrastLimitedAdaptiveHistogramEqualization", "Equalization"]
 
@@ -147,7 +147,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(_Equalizing):
         """For each row (or column): its tile, and two tiles with their weights."""
         count = self.tile_grid_size[axis - 1]
         at = ops.arange(size, dtype="int32")
-        total = ops.axis_size(planes, axis) if planes.shape[axis] is None else planes.shape[axis]
+        total = extent(planes, axis)
         tile = ops.floor_divide(ops.multiply(at, count), total)
         centre = ops.multiply(ops.add(ops.cast(at, "float32"), 0.5), float(count))
         centre = ops.subtract(ops.divide(centre, ops.cast(ops.convert_to_tensor(total), "float32")), 0.5)
