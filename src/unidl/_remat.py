@@ -25,10 +25,11 @@ class RematScope:
     That costs time and saves memory.
 
     Args:
-        mode: "full": the whole call of each layer; "larger_than": calls whose output has more than
+        mode: "full": the whole call of each layer; "activations": of activation layers, such as `ReLU`, the call, and
+            of others the functions that they are given as `activation` and `recurrent_activation` (the engine's
+            kernels for whole sequences excepted); "larger_than": calls whose output has more than
             `output_size_threshold` elements; "list_of_layers": layers named in `layer_names`; None: none, also inside
-            of another scope. "activations" (activation functions only, in Keras) is accepted and saves nothing: wrap
-            a function with `remat` for that.
+            of another scope. Where a layer of one's own calls an activation function is not seen: wrap it with `remat`.
         output_size_threshold: elements, the batch not counted if its size is unknown.
         layer_names: names of layers.
 

@@ -29,6 +29,12 @@ def resolve(layer: Any, **arguments: Any) -> None:
         setattr(layer, name, getters[name.rpartition("_")[2]](value))
 
 
+def weight_settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those of a constructor's `arguments` (its ``locals()``) that are for weights: what `resolve` takes."""
+    ends = ("_initializer", "_regularizer", "_constraint")
+    return {name: v for name, v in arguments.items() if name.endswith(ends) and name != "activity_regularizer"}
+
+
 def positive(layer: Any, name: str, value: Any) -> int:
     """`value` as an int above 0.
 

@@ -14,6 +14,7 @@ class Functions:
 
     Attributes:
         _remat: the `RematScope` in which the layer was made, if any.
+        _is_activation: whether the whole call is an activation function.
     """
 
     path: Any
@@ -22,6 +23,7 @@ class Functions:
     trainable_variables: Any
     non_trainable_variables: Any
     _remat: RematScope | None = None
+    _is_activation = False
 
     def stateless_call(
         self,
@@ -80,8 +82,10 @@ class Functions:
     def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """`layer_call`, in a form that computes again for the gradient if the layer's `RematScope` says so."""
         scope = self._remat
-        if scope is None or scope.mode in (None, "activations"):
+        if scope is None or scope.mode is None:
             return layer_call
+        if scope.mode == "activations":
+            return remat(layer_call) if self._is_activation else layer_call
 
         def shapes() -> Any:
             from unidl import tree
@@ -92,3 +96,11 @@ class Functions:
             return tree.map_shape_structure(tuple, found)
 
         return remat(layer_call) if scope.takes(self.name, shapes) else layer_call
+
+    def _activated(self, activation: Any, x: Any) -> Any:
+        """``activation(x)``, or `x` if it is None; computed again for the gradient if the `RematScope` says so."""
+        if activation is None:
+            return x
+        if self._remat is not None and self._remat.mode == "activations":
+            activation = remat(activation)
+        return activation(x)

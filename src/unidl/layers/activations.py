@@ -7,12 +7,19 @@ from typing import Any
 from unidl import ops
 from unidl.backend.attributes import require
 from unidl.layers._base import InputSpec, Layer
-from unidl.layers._common import activation_of, require_known, resolve
+from unidl.layers._common import activation_of, require_known, resolve, weight_settings
 
 __all__ = ["Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 
 
-class Activation(Layer):
+class _Activation(Layer):
+    """A layer whose call is an activation function."""
+
+    supports_masking = True
+    _is_activation = True
+
+
+class Activation(_Activation):
     """A function applied to each element, or along the last axis (softmax).
 
     Args:
@@ -23,14 +30,13 @@ class Activation(Layer):
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.supports_masking = True
         self.activation = activation_of(activation)
 
     def call(self, inputs: Any) -> Any:
         return inputs if self.activation is None else self.activation(inputs)
 
 
-class ReLU(Layer):
+class ReLU(_Activation):
     """`max_value` from there on, `inputs` from `threshold` on, ``negative_slope * (inputs - threshold)`` below.
 
     Args:
@@ -51,7 +57,6 @@ class ReLU(Layer):
         self.max_value = None if max_value is None else float(max_value)
         self.negative_slope = float(negative_slope)
         self.threshold = float(threshold)
-        self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         if self.threshold == 0 and self.negative_slope == 0:
@@ -62,7 +67,7 @@ class ReLU(Layer):
         return x if self.max_value is None else ops.minimum(x, self.max_value)
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(_Activation):
     """`inputs` where positive, ``negative_slope * inputs`` elsewhere."""
 
     _stateless = True
@@ -74,13 +79,12 @@ class LeakyReLU(Layer):
         if negative_slope is None or negative_slope < 0:
             raise ValueError(f"LeakyReLU: `negative_slope` must be a number of at least 0, not {negative_slope!r}.")
         self.negative_slope = float(negative_slope)
-        self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         return ops.leaky_relu(inputs, self.negative_slope)
 
 
-class PReLU(Layer):
+class PReLU(_Activation):
     """`inputs` where positive, ``alpha * inputs`` elsewhere, `alpha` learned (He et al., arXiv:1502.01852).
 
     Args:
@@ -98,16 +102,10 @@ class PReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.supports_masking = True
         self.alpha: Any = None
         axes = () if shared_axes is None else shared_axes if isinstance(shared_axes, (list, tuple)) else (shared_axes,)
         self.shared_axes = tuple(axes) or None
-        resolve(
-            self,
-            alpha_initializer=alpha_initializer,
-            alpha_regularizer=alpha_regularizer,
-            alpha_constraint=alpha_constraint,
-        )
+        resolve(self, **weight_settings(locals()))
 
     def build(self, input_shape: Any) -> None:
         shared = {a % len(input_shape) for a in self.shared_axes or ()}
@@ -126,7 +124,7 @@ class PReLU(Layer):
         return ops.subtract(ops.relu(inputs), ops.multiply(self.alpha, ops.relu(ops.negative(inputs))))
 
 
-class ELU(Layer):
+class ELU(_Activation):
     """`inputs` where positive, ``alpha * (exp(inputs) - 1)`` elsewhere (Clevert et al., arXiv:1511.07289)."""
 
     _stateless = True
@@ -134,13 +132,12 @@ class ELU(Layer):
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alpha = alpha
-        self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         return ops.elu(inputs, self.alpha)
 
 
-class Softmax(Layer):
+class Softmax(_Activation):
     """Exponentials divided by their sum along `axis`.
 
     Args:
@@ -155,7 +152,6 @@ class Softmax(Layer):
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else axis
-        self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:

@@ -8,7 +8,7 @@ from unidl import ops
 from unidl.backend.attributes import require
 from unidl.config import epsilon as fuzz
 from unidl.layers._base import InputSpec
-from unidl.layers._common import require_known
+from unidl.layers._common import require_known, weight_settings
 from unidl.layers.normalization import _Normalization
 from unidl.ops._declare import axis_index
 
@@ -72,20 +72,7 @@ class BatchNormalization(_Normalization):
         self.synchronized = synchronized
         self.moving_mean: Any = None
         self.moving_variance: Any = None
-        self._settings(
-            center,
-            scale,
-            dict(
-                beta_initializer=beta_initializer,
-                gamma_initializer=gamma_initializer,
-                moving_mean_initializer=moving_mean_initializer,
-                moving_variance_initializer=moving_variance_initializer,
-                beta_regularizer=beta_regularizer,
-                gamma_regularizer=gamma_regularizer,
-                beta_constraint=beta_constraint,
-                gamma_constraint=gamma_constraint,
-            ),
-        )
+        self._settings(center, scale, weight_settings(locals()))
 
     def build(self, input_shape: Any) -> None:
         features = require_known(input_shape, self.axis)

@@ -10,7 +10,7 @@ from unidl.backend.attributes import geometry, require, sized
 from unidl.config import checked_data_format
 from unidl.errors import OpError
 from unidl.layers._base import InputSpec
-from unidl.layers._common import require_known, require_rank
+from unidl.layers._common import require_known, require_rank, weight_settings
 from unidl.layers.rnn import CellLayer, of_cell
 from unidl.layers.rnn_cells import Cell
 
@@ -76,16 +76,8 @@ class ConvLSTMCell(Cell):
         self.padding = geometry(rank, strides, padding, dilation_rate, data_format).padding
         self.data_format = checked_data_format(data_format)
         self.unit_forget_bias = unit_forget_bias
-        self._settings(
-            activation, recurrent_activation, use_bias, dropout, recurrent_dropout, seed,
-            dict(
-                kernel_initializer=kernel_initializer, recurrent_initializer=recurrent_initializer,
-                bias_initializer=bias_initializer, kernel_regularizer=kernel_regularizer,
-                recurrent_regularizer=recurrent_regularizer, bias_regularizer=bias_regularizer,
-                kernel_constraint=kernel_constraint, recurrent_constraint=recurrent_constraint,
-                bias_constraint=bias_constraint,
-            ),
-        )  # fmt: skip
+        weights = weight_settings(locals())
+        self._settings(activation, recurrent_activation, use_bias, dropout, recurrent_dropout, seed, weights)
         self._channel_axis = -1 if self.data_format == "channels_last" else 1
 
     def build(self, inputs_shape: Any, states_shape: Any = None) -> None:

@@ -8,7 +8,7 @@ from unidl import ops
 from unidl.backend.attributes import require, sized
 from unidl.config import checked_data_format
 from unidl.layers._base import InputSpec, Layer
-from unidl.layers._common import activation_of, require_known, require_rank, resolve
+from unidl.layers._common import activation_of, require_known, require_rank, resolve, weight_settings
 from unidl.layers._lora import LowRank
 
 __all__ = ["Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D"]
@@ -77,7 +77,7 @@ class _Convolution(Layer):
         """`x` with the bias and the activation."""
         if self.bias is not None:
             x = ops.add(x, ops.reshape(self.bias, self._bias_shape))
-        return x if self.activation is None else self.activation(x)
+        return self._activated(self.activation, x)
 
 
 def _checked_filters(layer: Any, filters: Any, groups: Any = 1) -> None:
@@ -115,15 +115,8 @@ class _Conv(_Convolution, LowRank):
         _checked_filters(self, filters, groups)
         self.filters = filters
         self.groups = groups
-        arguments = dict(
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
-        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, arguments)
+        weights = weight_settings(locals())
+        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, weights)
         self._set_lora(lora_rank, lora_alpha)
         # Bias and convolution are one op, unless a subclass has its own convolution.
         usual = (_Conv.convolution_op, Conv1D.convolution_op)
@@ -157,7 +150,7 @@ class _Conv(_Convolution, LowRank):
         if self.bias is None or self._own_op:
             return self._finished(self.convolution_op(inputs, kernel))
         x = ops.conv_bias(inputs, kernel, self.bias, self.strides, self.padding, self.data_format, self.dilation_rate)
-        return x if self.activation is None else self.activation(x)
+        return self._activated(self.activation, x)
 
 
 class Conv1D(_Conv):

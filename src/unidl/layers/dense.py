@@ -6,7 +6,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.layers._base import InputSpec
-from unidl.layers._common import activation_of, positive, require_known, resolve
+from unidl.layers._common import activation_of, positive, require_known, resolve, weight_settings
 from unidl.layers._lora import LowRank
 
 __all__ = ["Dense"]
@@ -53,15 +53,7 @@ class Dense(LowRank):
         self.use_bias = use_bias
         self.bias: Any = None
         self.supports_masking = True
-        resolve(
-            self,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
+        resolve(self, **weight_settings(locals()))
         self._set_lora(lora_rank, lora_alpha, quantization_config)
 
     @property
@@ -88,7 +80,7 @@ class Dense(LowRank):
             # The thin products are cheaper than the effective kernel, and so are their gradients.
             a, b = self._lora_factors(x)
             x = ops.add(x, ops.multiply(ops.matmul(ops.matmul(inputs, a), b), self._lora_scale))
-        return x if self.activation is None else self.activation(x)
+        return self._activated(self.activation, x)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*tuple(input_shape)[:-1], self.units)

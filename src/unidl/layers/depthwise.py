@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
+from unidl.layers._common import weight_settings
 from unidl.layers.convolutional import _checked_filters, _Convolution
 
 __all__ = [
@@ -42,15 +43,8 @@ class _Depthwise(_Convolution):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.depth_multiplier = _checked_multiplier(self, depth_multiplier)
         self.kernel: Any = None
-        arguments = dict(
-            depthwise_initializer=depthwise_initializer,
-            bias_initializer=bias_initializer,
-            depthwise_regularizer=depthwise_regularizer,
-            bias_regularizer=bias_regularizer,
-            depthwise_constraint=depthwise_constraint,
-            bias_constraint=bias_constraint,
-        )
-        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, arguments)
+        weights = weight_settings(locals())
+        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, weights)
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
@@ -140,18 +134,8 @@ class _Separable(_Convolution):
         self.depth_multiplier = _checked_multiplier(self, depth_multiplier)
         self.depthwise_kernel: Any = None
         self.pointwise_kernel: Any = None
-        arguments = dict(
-            depthwise_initializer=depthwise_initializer,
-            pointwise_initializer=pointwise_initializer,
-            bias_initializer=bias_initializer,
-            depthwise_regularizer=depthwise_regularizer,
-            pointwise_regularizer=pointwise_regularizer,
-            bias_regularizer=bias_regularizer,
-            depthwise_constraint=depthwise_constraint,
-            pointwise_constraint=pointwise_constraint,
-            bias_constraint=bias_constraint,
-        )
-        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, arguments)
+        weights = weight_settings(locals())
+        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, weights)
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from unidl import ops
 from unidl.errors import OpError
-from unidl.layers._common import activation_of, leading, resolve
+from unidl.layers._common import activation_of, leading, resolve, weight_settings
 from unidl.layers._lora import LowRank
 
 __all__ = ["EinsumDense"]
@@ -144,15 +144,7 @@ class EinsumDense(LowRank):
             )
         self.activation = activation_of(activation)
         self.bias: Any = None
-        resolve(
-            self,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
+        resolve(self, **weight_settings(locals()))
         self._set_lora(
             lora_rank, lora_alpha, gptq_unpacked_column_size if quantization_config is None else quantization_config
         )
@@ -208,7 +200,7 @@ class EinsumDense(LowRank):
             x, bias = self._product(inputs), None if self._flat_bias else self.bias
         if bias is not None:
             x = ops.add(x, bias)
-        return x if self.activation is None else self.activation(x)
+        return self._activated(self.activation, x)
 
     def _product(self, inputs: Any) -> Any:
         """The product as one of matrices, with the bias if that fits."""

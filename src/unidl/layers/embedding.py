@@ -8,7 +8,7 @@ from unidl import ops
 from unidl.backend import active
 from unidl.dtypes import INTEGERS
 from unidl.layers._base import InputSpec
-from unidl.layers._common import positive, resolve
+from unidl.layers._common import positive, resolve, weight_settings
 from unidl.layers._lora import LowRank
 
 __all__ = ["Embedding", "ReversibleEmbedding"]
@@ -63,12 +63,7 @@ class Embedding(LowRank):
         self.makes_mask = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False  # its inputs are integers, in whatever dtype they come
-        resolve(
-            self,
-            embeddings_initializer=embeddings_initializer,
-            embeddings_regularizer=embeddings_regularizer,
-            embeddings_constraint=embeddings_constraint,
-        )
+        resolve(self, **weight_settings(locals()))
         self._set_lora(lora_rank, lora_alpha, quantization_config)
         if weights is not None:
             self.build()

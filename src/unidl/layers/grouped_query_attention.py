@@ -7,7 +7,7 @@ from typing import Any
 from unidl import ops
 from unidl.errors import OpError
 from unidl.layers._base import InputSpec
-from unidl.layers._common import positive, require_known, require_rank
+from unidl.layers._common import positive, require_known, require_rank, weight_settings
 from unidl.layers._heads import Heads
 
 __all__ = ["GroupQueryAttention", "GroupedQueryAttention"]
@@ -69,14 +69,7 @@ class GroupQueryAttention(Heads):
                 f"GroupQueryAttention: `num_key_value_heads` {num_key_value_heads} must divide "
                 f"`num_query_heads` {num_query_heads}."
             )
-        settings = dict(
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
+        settings = weight_settings(locals())
         self._set_heads(dropout, use_bias, sliding_window, flash_attention, use_gate, seed, settings)
 
     num_repeats = property(

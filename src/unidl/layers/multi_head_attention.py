@@ -10,7 +10,7 @@ from unidl import ops
 from unidl.backend.attributes import require
 from unidl.errors import OpError
 from unidl.layers._base import InputSpec
-from unidl.layers._common import positive, require_known
+from unidl.layers._common import positive, require_known, weight_settings
 from unidl.layers._heads import Heads
 
 __all__ = ["MultiHeadAttention"]
@@ -91,14 +91,7 @@ class MultiHeadAttention(Heads):
         if axes is not None and not (isinstance(axes, (tuple, list)) and all(isinstance(a, int) for a in axes)):
             raise ValueError(f"MultiHeadAttention: `attention_axes` must be an int or several, not {attention_axes!r}.")
         self._attention_axes = None if axes is None else tuple(axes)
-        settings = dict(
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
+        settings = weight_settings(locals())
         self._set_heads(dropout, use_bias, sliding_window, flash_attention, use_gate, seed, settings)
 
     num_heads = property(lambda self: self._num_heads, doc="The number of heads.")

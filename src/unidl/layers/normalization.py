@@ -8,7 +8,7 @@ from typing import Any
 from unidl import ops
 from unidl.backend.attributes import require
 from unidl.layers._base import InputSpec, Layer
-from unidl.layers._common import require_known, resolve
+from unidl.layers._common import require_known, resolve, weight_settings
 from unidl.ops._declare import axis_index
 
 __all__ = ["GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
@@ -93,18 +93,7 @@ class LayerNormalization(_Normalization):
                 DeprecationWarning,
                 stacklevel=2,
             )
-        self._settings(
-            center and not self.rms_scaling,
-            scale or self.rms_scaling,
-            dict(
-                beta_initializer=beta_initializer,
-                gamma_initializer=gamma_initializer,
-                beta_regularizer=beta_regularizer,
-                gamma_regularizer=gamma_regularizer,
-                beta_constraint=beta_constraint,
-                gamma_constraint=gamma_constraint,
-            ),
-        )
+        self._settings(center and not self.rms_scaling, scale or self.rms_scaling, weight_settings(locals()))
 
     def build(self, input_shape: Any) -> None:
         self._axes, sizes, self.input_spec = _features(self.axis, input_shape)
@@ -180,18 +169,7 @@ class GroupNormalization(_Normalization):
         self.groups = groups
         self.axis = axis
         self.epsilon = float(epsilon)
-        self._settings(
-            center,
-            scale,
-            dict(
-                beta_initializer=beta_initializer,
-                gamma_initializer=gamma_initializer,
-                beta_regularizer=beta_regularizer,
-                gamma_regularizer=gamma_regularizer,
-                beta_constraint=beta_constraint,
-                gamma_constraint=gamma_constraint,
-            ),
-        )
+        self._settings(center, scale, weight_settings(locals()))
 
     def build(self, input_shape: Any) -> None:
         channels = require_known(input_shape, self.axis, "channels")

@@ -10,7 +10,7 @@ from unidl._state import state
 from unidl.backend import active
 from unidl.backend.attributes import require
 from unidl.layers._base import InputSpec, Layer
-from unidl.layers._common import activation_of, require_known, resolve
+from unidl.layers._common import activation_of, require_known, resolve, weight_settings
 from unidl.layers._through_time import through_time
 from unidl.layers.regularization import checked_rate, drop
 
@@ -142,10 +142,10 @@ class Cell(Layer):
         return through_time(taken, self.project(x), states, mask, unroll)
 
     def _gate(self, x: Any) -> Any:
-        return x if self.recurrent_activation is None else self.recurrent_activation(x)
+        return self._activated(self.recurrent_activation, x)
 
     def _activate(self, x: Any) -> Any:
-        return x if self.activation is None else self.activation(x)
+        return self._activated(self.activation, x)
 
     # -- dropout, the same at every step ----------------------------------------------------
 
@@ -246,16 +246,8 @@ class SimpleRNNCell(_DenseCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._settings(
-            activation, None, use_bias, dropout, recurrent_dropout, seed,
-            dict(
-                kernel_initializer=kernel_initializer, recurrent_initializer=recurrent_initializer,
-                bias_initializer=bias_initializer, kernel_regularizer=kernel_regularizer,
-                recurrent_regularizer=recurrent_regularizer, bias_regularizer=bias_regularizer,
-                kernel_constraint=kernel_constraint, recurrent_constraint=recurrent_constraint,
-                bias_constraint=bias_constraint,
-            ),
-        )  # fmt: skip
+        weights = weight_settings(locals())
+        self._settings(activation, None, use_bias, dropout, recurrent_dropout, seed, weights)
         self._units(units, True)
 
     def fused(self, x: Any, states: list[Any], mask: Any) -> Any:
@@ -313,16 +305,8 @@ class LSTMCell(_DenseCell):
         kwargs.pop("implementation", None)  # of Keras 2: how to multiply, which has no effect on the result
         super().__init__(**kwargs)
         self.unit_forget_bias = unit_forget_bias
-        self._settings(
-            activation, recurrent_activation, use_bias, dropout, recurrent_dropout, seed,
-            dict(
-                kernel_initializer=kernel_initializer, recurrent_initializer=recurrent_initializer,
-                bias_initializer=bias_initializer, kernel_regularizer=kernel_regularizer,
-                recurrent_regularizer=recurrent_regularizer, bias_regularizer=bias_regularizer,
-                kernel_constraint=kernel_constraint, recurrent_constraint=recurrent_constraint,
-                bias_constraint=bias_constraint,
-            ),
-        )  # fmt: skip
+        weights = weight_settings(locals())
+        self._settings(activation, recurrent_activation, use_bias, dropout, recurrent_dropout, seed, weights)
         self._units(units, self._usual_gates())
 
     def build(self, input_shape: Any) -> None:
@@ -388,16 +372,8 @@ class GRUCell(_DenseCell):
         kwargs.pop("implementation", None)  # of Keras 2: how to multiply, which has no effect on the result
         super().__init__(**kwargs)
         self.reset_after = reset_after
-        self._settings(
-            activation, recurrent_activation, use_bias, dropout, recurrent_dropout, seed,
-            dict(
-                kernel_initializer=kernel_initializer, recurrent_initializer=recurrent_initializer,
-                bias_initializer=bias_initializer, kernel_regularizer=kernel_regularizer,
-                recurrent_regularizer=recurrent_regularizer, bias_regularizer=bias_regularizer,
-                kernel_constraint=kernel_constraint, recurrent_constraint=recurrent_constraint,
-                bias_constraint=bias_constraint,
-            ),
-        )  # fmt: skip
+        weights = weight_settings(locals())
+        self._settings(activation, recurrent_activation, use_bias, dropout, recurrent_dropout, seed, weights)
         self._units(units, self._usual_gates())
 
     def _bias_shape(self) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
+from unidl.layers._common import weight_settings
 from unidl.layers.convolutional import _checked_filters, _Convolution
 
 __all__ = [
@@ -38,15 +39,8 @@ class _ConvTranspose(_Convolution):
         _checked_filters(self, filters)
         self.filters = filters
         self.kernel: Any = None
-        arguments = dict(
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
-        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, arguments)
+        weights = weight_settings(locals())
+        self._settings(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, weights)
         n = self.spatial
         self.output_padding = (output_padding,) * n if isinstance(output_padding, int) else output_padding
         if self.output_padding is not None:
