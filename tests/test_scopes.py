@@ -209,6 +209,67 @@ def test_which_layers_a_scope_takes() -> None:
         assert outer.takes("dense", lambda: (1,))
     assert state.remat is None
     assert unidl.RematScope("list_of_layers", layer_names=["a"]).takes("a", lambda: ())
-    assert not unidl.RematScope("activations").takes("a", lambda: ())
+    assert not unidl.RematScope("activations").takes("a", lambda: ())  # not the whole call
     with pytest.raises(ValueError, match="`mode` must be None or one of"):
         unidl.RematScope("some")
+
+
+def twice_curved(x: object) -> object:
+    """An activation function with something to keep on the way."""
+    CALLS.append(x)
+    return ops.tanh(ops.sin(x))
+
+
+CALLS: list[object] = []
+WITH_ACTIVATION = {
+    "Dense": ({"units": 2}, (3, 4)),
+    "EinsumDense": ({"equation": "ab,bc->ac", "output_shape": 2}, (3, 4)),
+    "Conv1D": ({"filters": 2, "kernel_size": 2}, (2, 4, 3)),
+    "SeparableConv1D": ({"filters": 2, "kernel_size": 2}, (2, 4, 3)),
+    "GRU": ({"units": 2, "recurrent_activation": twice_curved}, (2, 3, 4)),
+    "Activation": ({}, (2, 3)),
+}
+
+
+@pytest.mark.skipif(not active.trains, reason="no gradients")
+@pytest.mark.parametrize("name", WITH_ACTIVATION)
+def test_activations_are_computed_again(name: str) -> None:
+    """The same outputs, gradients and configuration; the function is called once more where engines can."""
+    arguments, shape = WITH_ACTIVATION[name]
+    plain = getattr(layers, name)(activation=twice_curved, name="layer", **arguments)
+    with unidl.RematScope("activations"):
+        again = getattr(layers, name)(activation=twice_curved, name="layer", **arguments)
+    x = ops.array(np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape))
+    for layer in (plain, again):
+        layer(x)
+    again.set_weights(plain.get_weights())
+    assert again.activation is twice_curved and again.get_config() == plain.get_config()
+
+    def results(layer: object, run: object) -> tuple[int, list[np.ndarray]]:
+        CALLS.clear()
+        variables = layer.trainable_variables
+        loss = lambda v: ops.sum(ops.square(run(v)))  # noqa: E731
+        by_x = unidl.grad(loss)(x)
+        calls = len(CALLS)
+        _, by_weights = unidl.value_and_grad(lambda: loss(x), variables)() if variables else (0, ())
+        return calls, [ops.convert_to_numpy(v) for v in (run(x), by_x, *by_weights)]
+
+    calls, expected = results(plain, plain)
+    calls_again, found = results(again, again)
+    assert calls > 0 and calls_again == (calls if active.name == "mxnet" else 2 * calls)
+    symbol = layers.Input(batch_shape=(None, *shape[1:]))
+    model = unidl.Model(symbol, again(symbol))
+    for values in (found, results(again, model)[1]):
+        for a, b in zip(expected, values, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_activations_in_the_graph_of_a_model() -> None:
+    with unidl.RematScope("activations"):
+        model = unidl.Sequential([
+            unidl.Input((8,)),
+            layers.Dense(4, activation="gelu"), layers.LeakyReLU(0.1), layers.Dense(4), layers.PReLU(), layers.Softmax(),
+        ])  # fmt: skip
+    graph = trace(model, (TensorSpec((None, 8), "float32"),), owner=model)
+    found = [(n.op.name, n.args[0].nodes[-1].op.name) for n in graph.nodes if n.op.name == "recomputed"]
+    assert found == []

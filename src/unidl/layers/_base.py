@@ -128,6 +128,8 @@ class Layer(Contents, Functions, Policies, active.Module):  # type: ignore[name-
         self._weights: list[Any] = []
         self._nodes: list[Any] = []
         self._losses: list[Any] = []
+        if state.remat is not None:
+            self._remat = state.remat
         self._set_policy(dtype_policies.get(dtype))
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
