@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from unidl import tree
+from unidl._scopes import StatelessScope
 from unidl._state import state
 from unidl.backend import active
 from unidl.errors import GraphError
@@ -82,11 +84,48 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if state.trace is None and not any(type(v) is SymbolicTensor for v in tree.flatten((args, kwargs))):
-            return active.rematerialized(f)(*args, **kwargs)
-        return _recorded(f, (args, kwargs))
+        flat = tree.flatten((args, kwargs))
+        if state.trace is not None or any(type(v) is SymbolicTensor for v in flat):
+            return _recorded(f, (args, kwargs))
+        places = [i for i, v in enumerate(flat) if active.is_tensor(v)]
+
+        def on_tensors(*tensors: Any) -> Any:
+            given = {**dict(enumerate(flat)), **dict(zip(places, tensors, strict=True))}
+            own_args, own_kwargs = tree.pack_sequence_as((args, kwargs), list(given.values()))
+            return f(*own_args, **own_kwargs)
+
+        return active.rematerialized(_assigning_once(on_tensors))(*(flat[i] for i in places))
 
     return wrapper
+
+
+def _assigning_once(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`; what its first run assigns to variables counts. Each further run starts from what held at the first."""
+    from unidl import ops
+
+    before: list[tuple[Any, Any]] = []
+    training, autocast, around = state.training, state.autocast, state.scope
+
+    def first(*args: Any, **kwargs: Any) -> Any:
+        with StatelessScope() as scope:
+            result = f(*args, **kwargs)
+        for variable, value in scope.assigned():
+            before.append((variable, ops.copy(variable)))
+            variable.assign(value)
+        return result
+
+    def again(*args: Any, **kwargs: Any) -> Any:
+        # The gradient may be taken elsewhere, and in another thread.
+        here = state.training, state.autocast, state.scope
+        state.training, state.autocast, state.scope = training, autocast, around
+        try:
+            with StatelessScope(before):
+                return f(*args, **kwargs)
+        finally:
+            state.training, state.autocast, state.scope = here
+
+    runs = itertools.chain((first,), itertools.repeat(again))
+    return lambda *args, **kwargs: next(runs)(*args, **kwargs)
 
 
 def _recorded(f: Callable[..., Any], structure: Any) -> Any:

@@ -91,6 +91,10 @@ class StatelessScope:
             scope = scope._outer
         return variable
 
+    def assigned(self) -> list[tuple[Any, Any]]:
+        """The variables that the scope knows, those that it was given included, each with its value."""
+        return list(self._values.values())
+
     def add_update(self, update: tuple[Any, Any]) -> None:
         """Take the pair (variable, value): `variable` has this value in the scope from now on."""
         self._values[id(update[0])] = update[0], update[1]

@@ -26,6 +26,7 @@ class _State(threading.local):
         names: the `name_scope`s entered: what variables made now have before their names.
         namer: who entered the innermost of them.
         symbolic: how many `SymbolicScope`s are entered.
+        sizing: True while a `RematScope` asks for the shape of a layer's output, which does not ask it again.
         remat: the innermost `RematScope`, which holds for layers made now.
     """
 
@@ -37,6 +38,7 @@ class _State(threading.local):
     names: tuple[str, ...] = ()
     namer: Any = None
     symbolic: int = 0
+    sizing: bool = False
     remat: RematScope | None = None
     _trace: Trace | None = None
     _scope: StatelessScope | None = None

@@ -63,7 +63,11 @@ def control_table(backend: Any) -> dict[str, Callable[..., Any]]:
         return tuple(results) if isinstance(results, (tuple, list)) else (results,)
 
     def recomputed(body: Function, operands: Sequence[Any]) -> tuple[Any, ...]:
-        run = backend.rematerialized(lambda *values: tuple(body(*values))) if backend.trains else body
-        return tuple(run(*operands))
+        if not backend.trains:
+            return tuple(body(*operands))
+        # What moves before the gradient is taken (moving averages) is kept as it is: the second run starts from that.
+        moving = backend.Variable
+        kept = [backend.table["copy"](v) if isinstance(v, moving) and not v.trainable else v for v in operands]
+        return tuple(backend.rematerialized(lambda *values: tuple(body(*values)))(*kept))
 
     return {"recomputed": recomputed, "branch": branch, "loop": loop, "steps": steps, "with_gradient": with_gradient}

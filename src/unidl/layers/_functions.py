@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from unidl import tree
 from unidl._remat import RematScope, remat
 from unidl._scopes import StatelessScope
+from unidl._state import state
+from unidl.backend import active
+from unidl.graph.symbolic import SymbolicTensor
 
 
 class Functions:
@@ -82,18 +86,23 @@ class Functions:
     def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """`layer_call`, in a form that computes again for the gradient if the layer's `RematScope` says so."""
         scope = self._remat
-        if scope is None or scope.mode is None:
+        if scope is None or scope.mode is None or state.sizing:
             return layer_call
         if scope.mode == "activations":
             return remat(layer_call) if self._is_activation else layer_call
 
-        def shapes() -> Any:
-            from unidl import tree
+        def symbol(value: Any) -> Any:
+            return SymbolicTensor(tuple(active.shape(value)), active.dtype(value)) if active.is_tensor(value) else value
 
-            bound = [getattr(v, "shape", v) for v in (*args, *kwargs.values())]
-            shape = next(s for s in bound if s is not None)
-            found = self.compute_output_shape(tuple(shape))  # type: ignore[attr-defined]
-            return tree.map_shape_structure(tuple, found)
+        def shapes() -> Any:
+            state.sizing = True
+            try:
+                inputs, named = tree.map_structure(symbol, (args, kwargs))
+                with StatelessScope():  # what the call assigns is nothing
+                    found = self.compute_output_spec(*inputs, **named)  # type: ignore[attr-defined]
+            finally:
+                state.sizing = False
+            return tree.map_structure(lambda t: tuple(t.shape), found)
 
         return remat(layer_call) if scope.takes(self.name, shapes) else layer_call
 
