@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from importlib import util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from image_oracle_cases import ALONE, BOXES, BY_NAME, CASES, IMAGES, LABELS, MOVING, box_results
+from keras_process import run_with_keras
 
 import unidl
 from unidl import layers, ops
@@ -19,16 +15,12 @@ from unidl.backend import active
 
 if active.name != "torch":
     pytest.skip("one backend is compared with Keras, the others with it", allow_module_level=True)
-if util.find_spec("keras") is None:
-    pytest.skip("Keras is not installed", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     path = tmp_path_factory.mktemp("keras") / "found.npz"
-    here = Path(__file__).parent
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
-    subprocess.run([sys.executable, here / "keras_image_oracle.py", path], check=True, cwd=here, env=environment)
+    run_with_keras("keras_image_oracle.py", path)
     with np.load(path) as file:
         return dict(file)
 

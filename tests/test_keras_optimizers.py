@@ -5,15 +5,11 @@ Keras runs once, on TensorFlow, in a process of its own.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from importlib import util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from keras_process import run_with_keras
 from optimizer_cases import CASES, OWN, Case, data, made, results
 
 import unidl
@@ -28,14 +24,8 @@ each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     """What Keras gives for all cases, by ``<case>/<what>``."""
-    if util.find_spec("keras") is None:
-        pytest.skip("Keras is not installed")
     file = tmp_path_factory.mktemp("keras") / "results.npz"
-    tests = Path(__file__).resolve().parent
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(tests), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(tests / "keras_optimizers_oracle.py"), str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    run_with_keras("keras_optimizers_oracle.py", file)
     with np.load(file) as found:
         return dict(found)
 

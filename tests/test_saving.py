@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
-import sys
 import zipfile
-from importlib import util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from keras_process import run_with_keras
 
 import unidl
 from unidl import layers
@@ -86,17 +84,14 @@ def test_weights_in_hdf5(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mine, old)
 
 
-@pytest.mark.skipif(active.name != "torch" or util.find_spec("keras") is None, reason="one backend is enough")
+@pytest.mark.skipif(active.name != "torch", reason="one backend is enough")
 def test_archives_are_exchanged_with_keras(tmp_path: Path) -> None:
     import keras_archives as shared
 
     for name, model in shared.models(unidl).items():
         shared.trained(model, name).save(tmp_path / f"unidl_{name}.keras")
         np.save(tmp_path / f"unidl_{name}.npy", shared.predicted(model, name))
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    script = Path(__file__).with_name("keras_archives.py")
-    done = subprocess.run([sys.executable, script, tmp_path], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_with_keras("keras_archives.py", tmp_path)
     for name, (difference, steps) in json.loads((tmp_path / "report.json").read_text()).items():
         assert difference < 1e-5 and steps == 2, name
         model = unidl.saving.load_model(tmp_path / f"keras_{name}.keras")

@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 
 def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     base = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
@@ -32,7 +30,6 @@ def test_quiet_and_without_keras() -> None:
 
 
 def test_keras_still_loads_on_demand() -> None:
-    pytest.importorskip("keras")
     result = run(
         "import unidl, tensorflow as tf\nfrom tensorflow.keras import layers\nprint(tf.keras.optimizers.Adam.__name__)"
     )
