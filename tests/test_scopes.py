@@ -299,3 +299,21 @@ def test_training_in_a_scope_is_training_without(mode: str, eagerly: bool) -> No
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     if eagerly:
         assert plain_calls == 4 and (calls == 4 if active.name == "mxnet" else calls > 4)
+
+
+@pytest.mark.skipif(not active.trains, reason="no gradients")
+def test_what_is_dropped_is_dropped_the_second_time() -> None:
+    with unidl.RematScope("full"):
+        layer, inner = layers.Dropout(0.5), layers.Dropout(0.5)
+    symbol = layers.Input((50,))
+    model = unidl.Model(symbol, layer(inner(symbol)))
+    for call in (lambda v: layer(inner(v, training=True), training=True), lambda v: model(v, training=True)):
+
+        def loss(v: object, call: object = call) -> tuple[object, object]:
+            out = call(v)
+            return ops.sum(out), out
+
+        (_, out), gradient = unidl.value_and_grad(loss, has_aux=True)(ops.ones((2, 50)))
+        found = np.array(values(out))
+        assert 0 < (found > 0).mean() < 0.6
+        np.testing.assert_array_equal(values(gradient), found)

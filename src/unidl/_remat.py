@@ -72,7 +72,8 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     """`f`, whose intermediate results are not kept for the gradient but computed again when it is taken.
 
     Eagerly and in recorded graphs alike, on engines that can (PyTorch, TensorFlow); on others it is `f` as it is. `f`
-    must compute the same each time; on PyTorch random numbers are drawn again the same.
+    must compute the same each time. Random numbers are drawn again the same, and what it assigns to variables counts
+    once.
 
     Example:
         >>> import unidl

@@ -152,7 +152,16 @@ class TensorFlowBackend(Backend):
         return training.custom_gradient(fn)
 
     def rematerialized(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        return tf.recompute_grad(fn)
+        def run(*args: Any) -> Any:
+            seed = random.new_seed()
+
+            def same(*given: Any) -> Any:
+                with random.drawing_from(seed):
+                    return fn(*given)
+
+            return tf.recompute_grad(same)(*args)
+
+        return run
 
     def vectorized(self, fn: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         if any(t.shape[0] == 0 for t in tensors):
