@@ -13,7 +13,7 @@ help:
 	@echo "make demo [BACKEND=torch|tensorflow|mxnet]   train on handwritten digits, draw the curves"
 	@echo "make test [BACKENDS='torch numpy']           lint, type check, the suite once per backend"
 	@echo "make lint | format                           ruff and mypy | let ruff rewrite"
-	@echo "make bench [BACKEND=...]                     side by side with native loops"
+	@echo "make bench [BACKEND=...]                     side by side with native loops and Keras, a table of ratios"
 	@echo "make support                                 write docs/support.md from the conformance kit"
 	@echo "make wheels                                  build the wheels into dist/, prove them in fresh environments"
 

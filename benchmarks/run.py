@@ -1,103 +1,194 @@
-"""unidl against hand-written loops: CPU time of a training step, side by side.
+"""unidl against native code and Keras 3, side by side: time of a training step, and of one row.
 
-usage: python benchmarks/run.py [--backend torch] [--rounds 7] [--samples 6400] [--cores 0]
+usage: python benchmarks/run.py [--backend torch] [--case cnn] [--against native best keras] [--rounds 7]
+                                [--cores 0] [--write]
 
-Both run in processes of their own, pinned to the same cores, taking turns round by round, so that a
-machine whose speed drifts slows both. What is printed is a ratio: the median over rounds of
-unidl's time divided by the native loop's.
+All contenders of a case run in processes of their own, pinned to the same cores, taking turns round by round, so that
+a machine whose speed drifts slows them all. A ratio is the median over rounds of unidl's time divided by the other's:
+below 1 unidl is faster. ``--cores 0 0-1`` measures on one pinned core, then on two. ``--write`` puts the tables into
+benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import math
 import os
+import platform
 import statistics
 import subprocess
 import sys
-import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from workloads import WORKLOADS
 
-
-def make_epoch(kind: str, backend: str, samples: int):  # type: ignore[no-untyped-def]
-    from native import BATCH, LOOPS, data
-
-    if kind == "native":
-        return LOOPS[backend](samples)
-    import unidl
-    from unidl import layers
-
-    x, y = data(samples)
-    model = unidl.Sequential([unidl.Input((20,)), layers.Dense(32, "relu"), layers.Dense(32, "relu"), layers.Dense(10)])
-    loss = unidl.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, metrics=["accuracy"])
-    return lambda: model.fit(x, y, batch_size=BATCH, verbose=0).history["loss"][-1]
-
-
-def work(kind: str, backend: str, samples: int) -> None:
-    """Serve epochs: a line on standard input runs one and answers with its CPU and wall seconds."""
-    epoch = make_epoch(kind, backend, samples)
-    epoch()
-    epoch()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        cpu, wall = time.process_time(), time.perf_counter()
-        loss = epoch()
-        print(time.process_time() - cpu, time.perf_counter() - wall, loss, flush=True)
+HERE = Path(__file__).resolve().parent
+BACKENDS = ("torch", "tensorflow", "mxnet")
+RIVALS = ("native", "best", "keras")
+#: What does not exist: Keras has no MXNet, and some models nobody writes by hand.
+MISSING = {
+    ("mxnet", "keras", "*"),
+    ("mxnet", "native", "transformer"), ("mxnet", "best", "transformer"),
+    ("tensorflow", "native", "lstm"), ("tensorflow", "best", "lstm"),
+    ("tensorflow", "native", "resnet"), ("tensorflow", "best", "resnet"),
+}  # fmt: skip
+LATENCY = ("call", "predict")
 
 
-def compare(backend: str, rounds: int, samples: int, cores: str) -> None:
-    def start(kind: str) -> subprocess.Popen[str]:
-        count = str(len(cores.split(",")))
-        env = {**os.environ, "UNIDL_BACKEND": backend, "OMP_NUM_THREADS": count, "TF_NUM_INTRAOP_THREADS": count}
-        command = [sys.executable, __file__, "--work", kind, "--backend", backend, "--samples", str(samples)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-        os.sched_setaffinity(process.pid, {int(c) for c in cores.split(",")})
-        assert process.stdout is not None
-        while "ready" not in (line := process.stdout.readline()):
-            if not line:
-                raise SystemExit(f"{kind} on {backend} ended with {process.wait()}")
-        return process
+class Sample(NamedTuple):
+    """One repetition: seconds for a step, and the peak memory so far in MB."""
 
-    workers = {kind: start(kind) for kind in ("unidl", "native")}
-    times: dict[str, list[tuple[float, float]]] = {"unidl": [], "native": []}
-    for _ in range(rounds):
-        for kind, process in workers.items():
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            cpu, wall, _loss = process.stdout.readline().split()
-            times[kind].append((float(cpu), float(wall)))
-    for process in workers.values():
-        process.stdin.close()  # type: ignore[union-attr]
-        process.wait()
-    steps = -(-samples // 32)
-    row = [f"{backend:11}"]
-    for which, what in ((0, "cpu"), (1, "wall")):
-        ours, theirs = ([t[which] for t in times[k]] for k in ("unidl", "native"))
-        ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-        row.append(
-            f"{what}: unidl {1e6 * statistics.median(ours) / steps:7.0f} µs, native "
-            f"{1e6 * statistics.median(theirs) / steps:7.0f} µs, ratio {ratio:5.2f}"
-        )
-    print("   ".join(row))
+    cpu: float
+    wall: float
+    peak: float
+
+
+class Worker:
+    """A process that repeats one case when asked."""
+
+    def __init__(self, backend: str, contender: str, case: str, cores: list[int]) -> None:
+        count = str(len(cores))
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), count)
+        environment = {**os.environ, **threads, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment |= {"UNIDL_BACKEND": backend, "KERAS_BACKEND": backend}
+        command = ["taskset", "-c", ",".join(map(str, cores)), sys.executable, str(HERE / "worker.py")]
+        self.process = subprocess.Popen(
+            [*command, backend, contender, case],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+        )  # fmt: skip
+        self.what = f"{contender} on {backend}, {case}"
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.what}: ended with status {self.process.wait()}; run benchmarks/worker.py by hand.")
+        return line
+
+    def wait(self) -> None:
+        while "ready" not in self._line():
+            pass
+
+    def repeat(self) -> Sample:
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return Sample(*map(float, self._line().split()))
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def exists(backend: str, contender: str, case: str) -> bool:
+    return not {(backend, contender, case), (backend, contender, "*")} & MISSING
+
+
+def measure(backend: str, case: str, rivals: list[str], rounds: int, cores: list[int]) -> dict[str, list[Sample]]:
+    contenders = ["unidl", *(r for r in rivals if exists(backend, r, case))]
+    if case in LATENCY:
+        contenders = [c for c in contenders if c != "best"]
+    workers = {c: Worker(backend, c, case, cores) for c in contenders}
+    try:
+        for worker in workers.values():
+            worker.wait()
+        samples: dict[str, list[Sample]] = {c: [] for c in contenders}
+        for _ in range(rounds):
+            for contender, worker in workers.items():
+                samples[contender].append(worker.repeat())
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return samples
+
+
+def ratio(ours: list[Sample], theirs: list[Sample], what: str) -> float:
+    return statistics.median(getattr(a, what) / getattr(b, what) for a, b in zip(ours, theirs, strict=True))
+
+
+def cell(value: float) -> str:
+    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
+
+
+def report(backend: str, cases: list[str], rivals: list[str], rounds: int, cores: list[int]) -> list[str]:
+    """Lines of a Markdown table, printed as they come."""
+    head = ["case", "unidl"]
+    for rival in rivals:
+        head += [rival, "CPU ratio", "wall ratio", "memory ratio"]
+    lines = [f"### {backend}, {len(cores)} core{'s' * (len(cores) > 1)}", ""]
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    print("\n".join(lines), flush=True)
+    found: dict[str, list[float]] = {rival: [] for rival in rivals}
+    for case in cases:
+        samples = measure(backend, case, rivals, rounds, cores)
+        ours = samples["unidl"]
+        row = [case, cell(statistics.median(s.cpu for s in ours))]
+        for rival in rivals:
+            theirs = samples.get(rival)
+            if theirs is None:
+                row += ["–"] * 4
+                continue
+            cpu = ratio(ours, theirs, "cpu")
+            if case in WORKLOADS:
+                found[rival].append(cpu)
+            row += [cell(statistics.median(s.cpu for s in theirs)), f"**{cpu:.2f}**"]
+            row += [f"{ratio(ours, theirs, 'wall'):.2f}", f"{ours[-1].peak / theirs[-1].peak:.2f}"]
+        lines.append("| " + " | ".join(row) + " |")
+        print(lines[-1], flush=True)
+    means = [f"{r} {math.exp(statistics.fmean(map(math.log, v))):.2f}" for r, v in found.items() if v]
+    if means:
+        lines += ["", f"Geometric mean of the training steps' CPU ratios: {', '.join(means)}.", ""]
+        print("\n".join(lines[-3:]), flush=True)
+    return lines
+
+
+def machine() -> list[str]:
+    """Facts about the machine and the versions, for a reader of the results."""
+
+    def of(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "none"
+
+    packages = ("torch", "tensorflow-cpu", "mxnet", "keras", "numpy")
+    cpu = next((n.split(":")[1].strip() for n in _lines("/proc/cpuinfo") if n.startswith("model name")), "unknown CPU")
+    return [
+        f"{datetime.date.today()}, {cpu}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, {', '.join(f'{p} {of(p)}' for p in packages)}.",
+        "",
+    ]
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def core_list(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    return list(range(int(first), int(last or first) + 1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backend", action="append", help="may be repeated; all three by default")
+    parser.add_argument("--backend", nargs="+", default=list(BACKENDS), choices=BACKENDS)
+    parser.add_argument("--case", nargs="+", default=[*WORKLOADS, *LATENCY], choices=[*WORKLOADS, *LATENCY])
+    parser.add_argument("--against", nargs="+", default=list(RIVALS), choices=RIVALS)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--samples", type=int, default=6400)
-    parser.add_argument("--cores", default="0")
-    parser.add_argument("--work", choices=("unidl", "native"), help=argparse.SUPPRESS)
+    parser.add_argument("--cores", nargs="+", default=["0"], help="such as 0 or 0-3; several for several tables")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md")
     args = parser.parse_args()
-    if args.work:
-        sys.path.insert(0, HERE)
-        work(args.work, args.backend[0], args.samples)
-        return
-    print("Training step of a 20-32-32-10 perceptron, batch 32, Adam, float32")
-    for backend in args.backend or ["torch", "tensorflow", "mxnet"]:
-        compare(backend, args.rounds, args.samples, args.cores)
+    lines = [*(__doc__ or "").splitlines()[:1], "", *machine()]
+    for backend in args.backend:
+        rivals = [r for r in args.against if (backend, r, "*") not in MISSING]
+        for cores in args.cores:
+            lines += report(backend, args.case, rivals, args.rounds, core_list(cores))
+    if args.write:
+        (HERE / "RESULTS.md").write_text("\n".join(["# Results", "", *lines]).rstrip() + "\n")
 
 
 if __name__ == "__main__":
