@@ -15,8 +15,8 @@ from workloads import HIDDEN, RESNET, WORKLOADS, data
 
 os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine" if "best" in sys.argv else "ThreadedEnginePerDevice")
 # MXNet 1.9 needs the help of its backend to import beside a recent NumPy.
-import unidl  # noqa: E402, F401
-from unidl_mxnet._engine import mx  # noqa: E402
+import unidl  # noqa: F401
+from unidl_mxnet._engine import mx
 
 gluon = mx.gluon
 nn = gluon.nn
@@ -41,7 +41,8 @@ class Residual(gluon.HybridBlock):
         super().__init__()
         self.body, self.short = nn.HybridSequential(), nn.HybridSequential()
         self.body.add(
-            nn.Conv2D(channels, 3, stride, 1, use_bias=False, in_channels=before), nn.BatchNorm(), nn.Activation("relu"),
+            nn.Conv2D(channels, 3, stride, 1, use_bias=False, in_channels=before), nn.BatchNorm(),
+            nn.Activation("relu"),
             nn.Conv2D(channels, 3, 1, 1, use_bias=False, in_channels=channels), nn.BatchNorm(),
         )  # fmt: skip
         if before != channels:
@@ -110,7 +111,7 @@ def epoch(name: str, best: bool) -> Callable[[], float]:
     return run
 
 
-def forward() -> Callable[[], Any]:
+def call() -> Callable[[], Any]:
     net, row = network("tiny"), mx.np.random.uniform(size=(1, *WORKLOADS["tiny"].shape))
     net.initialize()
     net.hybridize(**STATIC)

@@ -147,7 +147,7 @@ def epoch(name: str, best: bool) -> Callable[[], float]:
     return run
 
 
-def forward() -> Callable[[], Any]:
+def call() -> Callable[[], Any]:
     net, row = network("tiny", Weights()), tf.random.uniform((1, *WORKLOADS["tiny"].shape))
     function = tf.function(lambda x: net(x, False))
     return lambda: function(row)

@@ -129,7 +129,7 @@ def epoch(name: str, best: bool) -> Callable[[], float]:
     return run
 
 
-def forward() -> Callable[[], Any]:
+def call() -> Callable[[], Any]:
     net, row = network("tiny").eval(), torch.rand(1, *WORKLOADS["tiny"].shape)
 
     def run() -> Tensor:
