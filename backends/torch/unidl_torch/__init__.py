@@ -188,8 +188,18 @@ class TorchBackend(Backend):
         return variable
 
     def assign(self, variable: Any, value: Tensor) -> None:
+        if not torch.is_grad_enabled():  # in a step: entering the context costs more than a small copy
+            variable.copy_(value)
+            return
         with torch.no_grad():
             variable.copy_(value)
+
+    def assign_add(self, variable: Any, value: Any) -> None:
+        if not torch.is_grad_enabled():
+            variable.add_(value)
+            return
+        with torch.no_grad():
+            variable.add_(value)
 
     def increment(self, variable: Any) -> None:
         with torch.no_grad():

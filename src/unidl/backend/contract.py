@@ -149,6 +149,10 @@ class Backend(ABC):
     def assign(self, variable: NativeVariable, value: Tensor) -> None:
         """Overwrite the variable in place with a tensor of its shape and dtype; never recorded."""
 
+    def assign_add(self, variable: NativeVariable, value: Any) -> None:
+        """Add a tensor of its shape and dtype, or a Python number, to the variable in place; never recorded."""
+        self.assign(variable, self.table["add"](variable, value))
+
     def increment(self, variable: NativeVariable) -> None:
         """Add 1 in place to an integer variable (a step counter); never recorded."""
         self.assign(variable, self.table["add"](variable, 1))

@@ -19,6 +19,7 @@ from typing import Any
 
 from unidl.backend.detours import guarded
 from unidl.graph.graph import Graph
+from unidl.graph.passes import named, optimized, uses
 from unidl.graph.symbolic import Dim, Node, SymbolicTensor, TensorSpec, symbols
 
 _INLINE = (int, float, bool, str, type(None))
@@ -29,7 +30,9 @@ class _Writer:
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
-        self.namespace: dict[str, Any] = {"dim": backend.dim, "assign": backend.assign, "no_grad": backend.no_grad}
+        self.namespace: dict[str, Any] = {
+            "dim": backend.dim, "no_grad": backend.no_grad, "assign": backend.assign, "assign_add": backend.assign_add,
+        }  # fmt: skip
         self.lines: list[str] = []
         self.names: dict[int, str] = {}
         self.kept: list[Any] = []  # keeps ids in `names` valid
@@ -112,6 +115,37 @@ class _Writer:
         star = "," if node.multiple and len(targets) == 1 else ""
         self.lines.append(f"{indent}{', '.join(targets)}{star} = {call}")
 
+    def assignments(self, updates: list[tuple[Any, SymbolicTensor]], increases: set[int]) -> None:
+        """The state updates, which come last: until then variables have their old values."""
+        written = {id(variable) for variable, _ in updates}
+        lines = []
+        for variable, value in updates:
+            if value.node is not None and id(value.node) in increases:
+                name, what = self.expression(value.node.args[1]), "assign_add"
+            else:
+                name, what = self.name(value), "assign"
+                if id(value.value) in written:  # another variable's old value: keep it past that one's update
+                    self.lines.append(f"        {name}_old = {self.bind('f', self.backend.table['copy'])}({name})")
+                    name += "_old"
+            lines.append(f"        {what}({self.bind('v', variable)}, {name})")
+        self.lines += lines
+
+
+def _increases(graph: Graph, main: set[int]) -> set[int]:
+    """Ids of the nodes ``variable + something`` that only give the variable its next value: it can be added in place."""
+    read = uses(graph)
+    written = {id(variable) for variable, _ in graph.updates}
+    found = set()
+    for variable, value in graph.updates:
+        node = value.node
+        if node is None or not named(node, "add") or id(node) in main or read[id(value)] > 1:
+            continue
+        base, more = node.args
+        same = isinstance(base, SymbolicTensor) and base.value is variable and base.dtype == value.dtype
+        if same and id(getattr(more, "value", None)) not in written and getattr(more, "dtype", value.dtype) == value.dtype:
+            found.add(id(node))
+    return found
+
 
 def replay(graph: Graph, backend: Any) -> Callable[..., tuple[Any, ...]]:
     """A Python function of the graph's inputs that returns the flat outputs and applies the updates.
@@ -120,7 +154,7 @@ def replay(graph: Graph, backend: Any) -> Callable[..., tuple[Any, ...]]:
     The function's source is its attribute ``source``, the specs of its inputs and outputs are ``takes`` and ``specs``.
     """
     graph = graph.lower(lambda op: op.kind == "opaque" or op.name in backend.table)
-    return write(graph, backend)
+    return write(optimized(graph, numbers=not backend.traces_python), backend)
 
 
 def write(graph: Graph, backend: Any) -> Callable[..., tuple[Any, ...]]:
@@ -131,33 +165,25 @@ def write(graph: Graph, backend: Any) -> Callable[..., tuple[Any, ...]]:
         writer.names[id(tensor)] = f"a{index}"
         arguments.append(f"a{index}")
     main = graph.needed(graph.outputs)
+    increases = _increases(graph, main)
     ordered = [n for n in graph.nodes if id(n) in main] + [n for n in graph.nodes if id(n) not in main]
     end = len(ordered)
     last_use: dict[int, int] = {}
     for position, node in enumerate(ordered):
         for tensor in node.inputs():
-            last_use[id(tensor)] = position
+            last_use[id(tensor)] = end if id(node) in increases else position
     for tensor in (*graph.outputs, *(v for _, v in graph.updates)):
         if type(tensor) is SymbolicTensor:
             last_use[id(tensor)] = end
     for position, node in enumerate(ordered):
         if id(node) in main:
             writer.emit(node, "    ", last_use, position)
-    rest = [(p, n) for p, n in enumerate(ordered) if id(n) not in main]
+    rest = [(p, n) for p, n in enumerate(ordered) if id(n) not in main and id(n) not in increases]
     if rest or graph.updates:
         writer.lines.append("    with no_grad():")
         for position, node in rest:
             writer.emit(node, "        ", last_use, position)
-        written = {id(variable) for variable, _ in graph.updates}
-        pairs = []
-        for variable, value in graph.updates:
-            name = writer.name(value)
-            if id(value.value) in written:  # another variable's old value: keep it past that one's update
-                writer.lines.append(f"        {name}_old = {writer.bind('f', backend.table['copy'])}({name})")
-                name += "_old"
-            pairs.append((writer.bind("v", variable), name))
-        for target, name in pairs:
-            writer.lines.append(f"        assign({target}, {name})")
+        writer.assignments(graph.updates, increases)
     returned = [writer.expression(t) for t in graph.outputs]
     writer.lines.append(f"    return ({', '.join(returned)}{',' if len(returned) == 1 else ''})")
     source = "\n".join([f"def replay({', '.join(arguments)}):", *writer.lines])
