@@ -19,6 +19,7 @@ from unidl.backend.control import control_table
 from unidl.backend.variables import VariableMixin
 from unidl_torch import (
     bits,
+    compiled,
     complex,
     elementwise,
     fft,
@@ -113,6 +114,7 @@ class TorchBackend(Backend):
     engine = "torch"
     Module = Module
     Variable = Variable
+    compiles_updates = compiled.TAKES_GRADIENTS
     dtypes = DTYPES
     tensor_types = frozenset({Tensor, torch.nn.Parameter, Variable})
     detours = {
@@ -270,6 +272,8 @@ class TorchBackend(Backend):
     ) -> Callable[..., tuple[Any, ...]]:
         parameters = tuple(variables)
         gradient = torch.autograd.grad
+        if jit and self.compiles_updates and forward.whole:
+            return compiled.step(forward, parameters, apply)
 
         def step(*inputs: Tensor) -> tuple[Any, ...]:
             outputs = forward(*inputs)
@@ -280,11 +284,7 @@ class TorchBackend(Backend):
 
     def executable(self, graph: Any, *, jit: bool = False) -> Callable[..., Any]:
         function = super().executable(graph)
-        if not jit:
-            return function
-        # An unknown dimension is compiled as one at once: otherwise each new batch size compiles again.
-        rnn.leave_uncompiled()
-        return torch.compile(function, dynamic=any(None in t.shape for t in graph.inputs))
+        return compiled.Forward(function, graph) if jit else function
 
     def optimizer_kernel(
         self, name: str, optimizer: Any, variables: Sequence[Any]

@@ -53,6 +53,8 @@ class Backend(ABC):
             :class:`unidl.backend.variables.VariableMixin`; see :meth:`make_variable`.
         traces_python: True if the engine's own tracer runs Python functions on symbolic native
             tensors (TensorFlow's ``tf.function``), so that a whole step is compiled by it.
+        compiles_updates: True if `train_step` with `jit` compiles the optimizer's update too, and does so best from its
+            plain ops; its fused kernel is used otherwise.
         static_shapes: True if compiled graphs need every dimension to be known (MXNet's
             ``CachedOp``): unidl then traces once for each input shape.
         detours: dtypes in which the engine lacks some kernels, each with the dtypes that stand in for it there (first
@@ -72,6 +74,7 @@ class Backend(ABC):
     Tracked: type = object
     Variable: type
     traces_python: bool = False
+    compiles_updates: bool = False
     static_shapes: bool = False
     detours: dict[str, tuple[str, ...]] = {}
     strings: bool = False

@@ -12,7 +12,10 @@ from unidl import ops
 from unidl._state import state
 from unidl.backend import active
 from unidl.backend.variables import VariableMixin
-from unidl.errors import UntraceableError
+from unidl.errors import OpError, UntraceableError
+from unidl.graph.graph import Graph
+from unidl.graph.symbolic import TensorSpec
+from unidl.graph.trace import trace
 from unidl.ops._bind import host_array
 from unidl.optimizers import _transforms
 from unidl.optimizers._state import OptimizerState, is_overwritten, path_of
@@ -244,11 +247,32 @@ class Updating(OptimizerState):
 
         return apply
 
-    def _change(self, variables: list[Any]) -> tuple[Apply, bool]:
+    def graph(self, variables: Sequence[Any]) -> Graph | None:
+        """The update of `variables` as a graph of their gradients, counting included; None if it cannot be recorded.
+
+        It is for engines that compile a whole training step: they fuse its ops as well as a kernel written by hand.
+        """
+        variables = list(variables)
+        self._ensure_built(variables)
+        if any(is_overwritten(v) for v in variables):
+            return None
+        change, _ = self._change(variables, kernels=False)
+
+        def update(*gradients: Any) -> None:
+            change(gradients)
+            self._iterations.assign(ops.add(self._iterations, 1))
+
+        specs = tuple(TensorSpec(tuple(active.shape(v)), active.dtype(v)) for v in variables)
+        try:
+            return trace(update, specs, owner=self, name=f"{self.name} update")
+        except (OpError, UntraceableError, TypeError):
+            return None
+
+    def _change(self, variables: list[Any], kernels: bool = True) -> tuple[Apply, bool]:
         """What follows the rule, without counting; and whether it is one of the engine's kernels and nothing else."""
         decays = [self._decay_of(v) for v in variables]
         fused = decays[0] if len(set(decays)) == 1 else 0.0
-        kernel = self._fused(variables, fused)
+        kernel = self._fused(variables, fused) if kernels else None
         if kernel is not None and fused and self._kernel_name(True) == "adamw":
             decays = [0.0] * len(variables)
         clip = self._clip_gradients if _transforms.clips(self) else None

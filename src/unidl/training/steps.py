@@ -12,6 +12,7 @@ from unidl._objects import Cache
 from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
 from unidl.graph.graph import Graph
+from unidl.graph.replay import replay
 from unidl.graph.symbolic import TensorSpec
 from unidl.graph.trace import trace
 from unidl.layers._base import structure
@@ -219,7 +220,11 @@ class StepCache:
         optimizer = model.optimizer
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
-        run = active.train_step(forward, variables, optimizer.updater(variables), jit=model.jit_compile)
+        apply = optimizer.updater(variables)
+        if model.jit_compile and active.compiles_updates and (update := optimizer.graph(variables)) is not None:
+            replayed = replay(update, active)
+            apply = lambda gradients: replayed(*gradients)
+        run = active.train_step(forward, variables, apply, jit=model.jit_compile)
 
         def step(*tensors: Any) -> None:
             run(*tensors)
