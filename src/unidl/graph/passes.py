@@ -40,8 +40,11 @@ class _Copy:
         self.replaced[id(tensor)] = other
 
     def add(self, node: Node, args: tuple[Any, ...], like: Node | None = None) -> None:
-        """Copy `node` with other arguments, tensors of the graph; with `like`, its results have the shapes of that one's
-        and stand for them as well."""
+        """Copy `node` with other arguments, tensors of the graph.
+
+        Args:
+            like: the node whose outputs the results stand for, and have the shapes of; `node` itself by default.
+        """
         outputs = (like or node).outputs
         specs = [TensorSpec(o.shape, o.dtype) for o in outputs]
         made = Node(

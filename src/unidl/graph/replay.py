@@ -132,7 +132,7 @@ class _Writer:
 
 
 def _increases(graph: Graph, main: set[int]) -> set[int]:
-    """Ids of the nodes ``variable + something`` that only give the variable its next value: it can be added in place."""
+    """Ids of the nodes ``variable + something`` that only give the variable its next value: it is added in place."""
     read = uses(graph)
     written = {id(variable) for variable, _ in graph.updates}
     found = set()
@@ -141,9 +141,11 @@ def _increases(graph: Graph, main: set[int]) -> set[int]:
         if node is None or not named(node, "add") or id(node) in main or read[id(value)] > 1:
             continue
         base, more = node.args
-        same = isinstance(base, SymbolicTensor) and base.value is variable and base.dtype == value.dtype
-        if same and id(getattr(more, "value", None)) not in written and getattr(more, "dtype", value.dtype) == value.dtype:
-            found.add(id(node))
+        if not isinstance(base, SymbolicTensor) or base.value is not variable or base.dtype != value.dtype:
+            continue
+        if isinstance(more, SymbolicTensor) and (id(more.value) in written or more.dtype != value.dtype):
+            continue
+        found.add(id(node))
     return found
 
 
