@@ -272,7 +272,7 @@ class TorchBackend(Backend):
     ) -> Callable[..., tuple[Any, ...]]:
         parameters = tuple(variables)
         gradient = torch.autograd.grad
-        if jit and self.compiles_updates and forward.whole:
+        if jit and self.compiles_updates and isinstance(forward, compiled.Forward) and forward.whole:
             return compiled.step(forward, parameters, apply)
 
         def step(*inputs: Tensor) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from typing import Any
+from typing import Any, TypeGuard
 
 from unidl.dtypes import is_float
 from unidl.graph.graph import Graph
@@ -68,9 +68,9 @@ class _Copy:
         return copy
 
 
-def named(node: Node | None, *names: str) -> bool:
+def named(node: Any, *names: str) -> TypeGuard[Node]:
     """Whether a node is one of these ops (and no layer of that name)."""
-    return node is not None and node.op.kind != "opaque" and node.op.name in names
+    return isinstance(node, Node) and node.op.kind != "opaque" and node.op.name in names
 
 
 def uses(graph: Graph) -> Counter[int]:
