@@ -7,6 +7,7 @@ from typing import Any
 
 from unidl import initializers, ops
 from unidl.backend import active
+from unidl.ops._bind import dtype_of
 from unidl.optimizers._adam import without_power
 from unidl.optimizers._base import Optimizer
 
@@ -107,7 +108,7 @@ class Nadam(_Moments):
     def _numbers(self, t: Any, dtype: str) -> tuple[Any, Any, Any]:
         """Factors of the average and of the gradient in a step, and the bias of the average of squares."""
         now, later = self._weight(t), self._weight(ops.add(t, 1.0))
-        product = ops.cast(self._product, active.dtype(t))
+        product = ops.cast(self._product, dtype_of(t))
         old = ops.divide(later, ops.subtract(1.0, ops.multiply(product, later)))
         new = ops.divide(ops.subtract(1.0, now), ops.subtract(1.0, product))
         old, new, bias = (ops.cast(v, dtype) for v in (old, new, without_power(self.beta_2, t)))

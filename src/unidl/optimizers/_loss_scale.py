@@ -7,6 +7,7 @@ from typing import Any
 
 from unidl import initializers, ops
 from unidl.backend import active
+from unidl.ops._bind import dtype_of
 from unidl.optimizers._base import Optimizer
 from unidl.optimizers._state import is_overwritten
 from unidl.optimizers._updating import Apply, Gradients
@@ -118,6 +119,9 @@ class LossScaleOptimizer(Optimizer):
                 found = own if found is None else ops.logical_and(found, own)
         return ops.convert_to_tensor(True) if found is None else found
 
+    def graph(self, variables: Sequence[Any]) -> None:
+        """None: whether there is an update depends on the gradients' values."""
+
     def _resolved(self, variables: list[Any]) -> Apply:
         inner, no_grad = self.inner_optimizer, active.no_grad
         scaled = [not is_overwritten(v) for v in variables]
@@ -126,7 +130,7 @@ class LossScaleOptimizer(Optimizer):
             scale = self.dynamic_scale
             inner._run(
                 [
-                    ops.divide(g, ops.cast(scale, active.dtype(g))) if wanted else g
+                    ops.divide(g, ops.cast(scale, dtype_of(g))) if wanted else g
                     for g, wanted in zip(gradients, scaled, strict=True)
                 ],
                 variables,

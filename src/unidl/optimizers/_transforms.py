@@ -7,6 +7,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.backend import active
+from unidl.ops._bind import dtype_of
 
 Gradients = Sequence[Any]
 Apply = Callable[[Gradients], None]
@@ -45,7 +46,7 @@ def clipped(optimizer: Any, gradients: Gradients) -> Gradients:
 
 def _clipped(gradient: Any, squares: Any, limit: float) -> Any:
     """`gradient` times ``limit / norm`` if that is below 1; infinite elements become NaN."""
-    return ops.multiply(gradient, ops.cast(_factor(ops.sqrt(squares), limit), active.dtype(gradient)))
+    return ops.multiply(gradient, ops.cast(_factor(ops.sqrt(squares), limit), dtype_of(gradient)))
 
 
 def _factor(norm: Any, limit: float) -> Any:
@@ -60,7 +61,7 @@ def _clipped_together(gradients: Gradients, limit: float) -> list[Any]:
         squares = own if squares is None else ops.add(squares, own)
     norm = ops.sqrt(squares)
     factor = ops.add(_factor(norm, limit), ops.subtract(norm, norm))
-    return [ops.multiply(g, ops.cast(factor, active.dtype(g))) for g in gradients]
+    return [ops.multiply(g, ops.cast(factor, dtype_of(g))) for g in gradients]
 
 
 def decay(optimizer: Any, pairs: Sequence[tuple[Any, float]]) -> None:

@@ -12,7 +12,7 @@ from unidl import ops
 from unidl._state import state
 from unidl.backend import active
 from unidl.backend.variables import VariableMixin
-from unidl.errors import OpError, UntraceableError
+from unidl.errors import UntraceableError
 from unidl.graph.graph import Graph
 from unidl.graph.symbolic import TensorSpec
 from unidl.graph.trace import trace
@@ -265,7 +265,7 @@ class Updating(OptimizerState):
         specs = tuple(TensorSpec(tuple(active.shape(v)), active.dtype(v)) for v in variables)
         try:
             return trace(update, specs, owner=self, name=f"{self.name} update")
-        except (OpError, UntraceableError, TypeError):
+        except Exception:  # a rule in native code, say: the plain update says what is wrong, if anything is
             return None
 
     def _change(self, variables: list[Any], kernels: bool = True) -> tuple[Apply, bool]:
