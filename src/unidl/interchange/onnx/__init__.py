@@ -1,0 +1,1 @@
+"""ONNX, both ways. The public names are in `unidl.onnx`."""

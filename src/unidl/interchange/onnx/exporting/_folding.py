@@ -1,0 +1,87 @@
+"""Batch normalization put into the weights of the convolution or dense layer before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unidl.graph.symbolic import Node, substitute
+from unidl.interchange.onnx.exporting._writer import Value
+
+if TYPE_CHECKING:
+    from unidl.interchange.onnx.exporting._graph import Emitter
+
+Weights = dict[str, np.ndarray]
+
+
+def _last(kernel: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    return kernel * factor
+
+
+def _multiplied(kernel: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """A depthwise kernel (*window, channels, multiplier), whose output channels are both of the last axes."""
+    return kernel * factor.reshape(kernel.shape[-2:])
+
+
+def _transposed(kernel: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    return kernel * factor[:, None]
+
+
+#: Op to what it becomes with a bias, and how its kernel takes a factor for each output channel.
+_BEFORE: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "conv": ("conv_bias", _last),
+    "conv_bias": ("conv_bias", _last),
+    "linear": ("linear", _last),
+    "depthwise_conv": ("depthwise_conv", _multiplied),
+    "conv_transpose": ("conv_transpose", _transposed),
+}
+
+
+def folded(w: Emitter, node: Node) -> tuple[str, tuple[Any, ...], Value | None] | None:
+    """What computes a batch normalization and the op before it: an op, its arguments, and a bias to be added.
+
+    None unless the op before is one that this works for, nothing else reads its result, and all weights are constants.
+    """
+    x, mean, variance, axis, offset, scale, epsilon = node.args
+    before = x.node
+    if not isinstance(before, Node) or before.op.name not in _BEFORE or w.uses.get(id(x)) != 1:
+        return None
+    name, scaled = _BEFORE[before.op.name]
+    channel = 1 if "channels_first" in before.args else len(x.shape) - 1
+    args = list(substitute(before.args, w.read))
+    kernel, bias = args[1], args[2] if before.op.name in ("conv_bias", "linear") else None
+    given = {"mean": mean, "variance": variance, "offset": offset, "scale": scale}
+    vectors = {k: w.read(t) for k, t in given.items() if t is not None}
+    if bias is not None:
+        vectors["bias"] = bias
+    if axis % len(x.shape) != channel or any(v.host is None for v in (kernel, *vectors.values())):
+        return None
+
+    def arrays() -> Weights:
+        found = {k: np.asarray(w.array(v), "float64") for k, v in vectors.items()}
+        found["factor"] = found.get("scale", np.float64(1)) / np.sqrt(found["variance"] + epsilon)
+        return found
+
+    def new_kernel() -> np.ndarray:
+        array = w.array(kernel)
+        assert array is not None
+        return scaled(array.astype("float64"), arrays()["factor"]).astype(array.dtype)
+
+    def new_bias() -> np.ndarray:
+        a = arrays()
+        shift = (a.get("bias", 0) - a["mean"]) * a["factor"] + a.get("offset", 0)
+        return shift.astype(np.asarray(w.array(vectors["mean"])).dtype)
+
+    args[1] = w.weight(new_kernel, kernel.shape or (), kernel.dtype, kernel.hint)
+    extra = w.weight(new_bias, vectors["mean"].shape or (), kernel.dtype, bias.hint if bias else f"{w.path}/bias")
+    if name in ("conv_bias", "linear"):
+        args[2 : 3 if bias is not None or before.op.name == "linear" else 2] = [extra]
+        return name, tuple(args), None
+    if channel == 1:
+        array = extra.host
+        assert array is not None
+        wide = ((extra.shape or ())[0], *(1,) * (len(x.shape) - 2))
+        extra = w.weight(lambda: array().reshape(wide), wide, extra.dtype, extra.hint)
+    return name, tuple(args), extra
