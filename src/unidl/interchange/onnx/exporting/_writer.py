@@ -137,7 +137,7 @@ class Writer:
     # -- nodes ------------------------------------------------------------------------------
 
     def nodes(self, op_type: str, inputs: Sequence[Any], dtypes: Sequence[str], **attributes: Any) -> list[Value]:
-        """Add a node; its outputs, one for each of `dtypes` (an empty one is not wanted).
+        """Add a node; its outputs, one for each of `dtypes`.
 
         Args:
             inputs: values, arrays (constants), or None for an optional input that is not given.
@@ -148,11 +148,8 @@ class Writer:
             names.pop()
         name = self._unique(f"{self.path}/{op_type}" if self.path else op_type, self._node_names)
         outputs = [Value(self.unique(f"{name}:{i}" if i else name), None, dtype) for i, dtype in enumerate(dtypes)]
-        written = [o.name if d else "" for o, d in zip(outputs, dtypes, strict=True)]
-        while written and not written[-1]:
-            written.pop()
         given = {k: v for k, v in attributes.items() if v is not None}
-        node = self.helper.make_node(op_type, names, written, name=name, **given)
+        node = self.helper.make_node(op_type, names, [o.name for o in outputs], name=name, **given)
         self.scopes[-1].nodes.append(node)
         return outputs
 
@@ -367,9 +364,9 @@ class ChannelsFirst(Layout):
         if x.name is not None or x.host is not None:
             return x
         rank = len(self.shape(x))
-        return self.w.once(
-            ("recorded", x), lambda: self.w.node("Transpose", self.first(x), perm=list(last_axes(rank)))
-        )
+        result = self.w.once(("recorded", x), lambda: self.w.transpose(self.first(x), last_axes(rank)))
+        result.shape = x.shape
+        return result
 
     def only_first(self, x: Any) -> Any:
         if x is NotImplemented:

@@ -64,7 +64,7 @@ class _Sequences:
         time = w.squeeze(w.dim(mask, 1), [0])
         places = w.node("Range", w.constant(0, "int64"), time, w.constant(1, "int64"))
         order = w.node("Where", mask, places, w.node("Add", places, time), dtype="int64")
-        order = w.nodes("TopK", [order, w.dim(mask, 1)], ["", "int64"], axis=1, largest=0)[1]
+        order = w.nodes("TopK", [order, w.dim(mask, 1)], ["int64", "int64"], axis=1, largest=0)[1]
         counted = w.cast(mask, "int64")
         self.count = w.node("CumSum", counted, w.constant(1, "int64"))  # of the steps up to each
         self.lengths = w.cast(w.reduce("ReduceSum", counted, [1]), "int32")

@@ -108,7 +108,7 @@ def cumprod(w: Writer, x: Value, axis: int | None = None, dtype: Any = None) -> 
 
     body = w.subgraph("product", [(None, wide.dtype)] * 2, step)
     _, result = w.nodes(
-        "Scan", [start, wide], ["", wide.dtype], body=body, num_scan_inputs=1,
+        "Scan", [start, wide], [wide.dtype] * 2, body=body, num_scan_inputs=1,
         scan_input_axes=[along], scan_output_axes=[along],
     )  # fmt: skip
     return w.cast(result, want)
