@@ -182,7 +182,16 @@ def _graph_proto(
         renamed(node, new_names)
     nodes = pruned(nodes, [end for _, end in outputs])
     used = {n for node in nodes for n in read_by(node)}
-    writer.initializers = {n: v for n, v in writer.initializers.items() if n in used}
+    taken = used | {n for node in nodes for n in node.output} | {d.name for d in declared}
+    weights, better = {}, {}
+    for old, weight in writer.initializers.items():
+        if old in used:  # the plain name may be free: what had it is not read
+            plain = weight.hint if weight.hint not in taken else old
+            weights[plain], better[old] = weight, plain
+            taken.add(plain)
+    writer.initializers = weights
+    for node in nodes:
+        renamed(node, better)
     inputs = [helper.make_tensor_value_info(d.name, writer.type(d.dtype), d.dims) for d in declared]
     return helper.make_graph(nodes, writer.graph_name, inputs, infos), outputs
 

@@ -106,9 +106,11 @@ class Emitter(Writer):
         """Whether the emitter of the op has written the node."""
         name = node.op.name
         emitter = TABLE.get(name)
-        if emitter is None or getattr(emitter, "since", 0) > self.opset:
+        since = getattr(emitter, "since", 0)
+        if emitter is None or since > self.opset:
             if node.inner is None:
-                raise self._lacking(node, getattr(emitter, "since", None))
+                self.need(since)
+                raise self._lacking(node)
             return False
         if dtype := next((t.dtype for t in (*node.inputs(), *node.outputs) if t.dtype in COMPLEX), None):
             if node.inner is None:
@@ -117,7 +119,7 @@ class Emitter(Writer):
         results = self.layout.call(name, lambda *a: emitter(self, *a), args)
         if results is NotImplemented:
             if node.inner is None:
-                raise self._lacking(node, None, f" with the arguments {node.attributes()}")
+                raise self._lacking(node, f" with the arguments {node.attributes()}")
             return False
         for tensor, value, spec in zip(
             node.outputs, results if node.multiple else [results], self.specs, strict=True
@@ -156,10 +158,8 @@ class Emitter(Writer):
         for tensor, inside in zip(node.outputs, node.inner.outputs, strict=True):
             self.bind(tensor, self.read(inside))
 
-    def _lacking(self, node: Node, since: int | None, more: str = "") -> GraphError:
+    def _lacking(self, node: Node, more: str = "") -> GraphError:
         where = f"op {node.op.name!r}{more} in {self.path or 'the graph'}"
-        if since is not None:
-            return GraphError(f"ONNX: {where} needs opset {since}, and this is {self.opset}; give a newer `opset`.")
         if node.op.kind == "opaque":
             why = "it is native code, of which there is no graph"
         else:

@@ -33,6 +33,7 @@ LACKING = {
     ),
     "view_as_complex": _COMPLEX,
     "view_as_real": _COMPLEX,
+    "view": "onnxruntime has no operator that reads the bytes of one dtype as another",
     "nextafter": "ONNX has no operator for the neighbours of a number",
     "ctc_beam_search": "ONNX has no operator for it, and the search is not made of ops",
     "random_gamma": "ONNX draws uniform and normal numbers only",

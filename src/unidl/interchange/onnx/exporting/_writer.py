@@ -206,6 +206,18 @@ class Writer:
             )
         return int(getattr(library().TensorProto, TYPES[dtype]))
 
+    def need(self, opset: int) -> None:
+        """Refuse an opset that is older than `opset`.
+
+        Raises:
+            GraphError: naming op and layer.
+        """
+        if opset > self.opset:
+            raise GraphError(
+                f"ONNX: op {self.op!r} in {self.path or 'the graph'} needs opset {opset}, and this is {self.opset}; "
+                "give a newer `opset`."
+            )
+
     def cast(self, x: Value, dtype: str) -> Value:
         return x if x.dtype == dtype else self.node("Cast", x, dtype=dtype, to=self.type(dtype))
 

@@ -66,14 +66,22 @@ def _limits(low: float, high: float) -> Emit:
     return emit
 
 
-TABLE: dict[str, Emit] = {
+def _single(emit: Emit) -> Emit:
+    """`emit`, declined for float64, for which onnxruntime has no such kernels, or less exact ones."""
+
+    def single(w: Writer, x: Value, *args: Any) -> Value:
+        return NotImplemented if x.dtype == "float64" else emit(w, x, *args)
+
+    return since(getattr(emit, "since", 0))(single)
+
+
+_SINGLE: dict[str, Emit] = {
     "leaky_relu": _with("LeakyRelu", "alpha"),
     "elu": _with("Elu", "alpha"),
     "celu": _with("Celu", "alpha"),
     "selu": selu,
     "softplus": unary("Softplus"),
     "softsign": unary("Softsign"),
-    "silu": unary("Swish", 24),
     "mish": unary("Mish", 18),
     "hard_silu": unary("HardSwish", 14),
     "hard_sigmoid": hard_sigmoid,
@@ -83,6 +91,9 @@ TABLE: dict[str, Emit] = {
     "soft_shrink": soft_shrink,
     "threshold": threshold,
     "gelu": gelu,
+}
+TABLE: dict[str, Emit] = {
+    **{name: _single(emit) for name, emit in _SINGLE.items()},
     "softmax": softmax,
     "log_softmax": log_softmax,
     "clip": clip,

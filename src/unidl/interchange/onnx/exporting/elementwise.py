@@ -102,7 +102,7 @@ def negative(w: Writer, x: Value) -> Value:
 
 
 def sign(w: Writer, x: Value) -> Value:
-    return w.cast(w.node("Sign", w.wide(x)), x.dtype)
+    return x if x.dtype == "bool" else w.cast(w.node("Sign", w.wide(x)), x.dtype)
 
 
 def square(w: Writer, x: Value) -> Value:
@@ -130,11 +130,13 @@ def expm1(w: Writer, x: Value) -> Value:
 
 
 def log1p(w: Writer, x: Value) -> Value:
-    """``2 artanh(x / (2 + x))`` near 0, where ``log(1 + x)`` loses digits."""
-    ratio = w.node("Div", x, w.node("Add", x, w.constant(2, x.dtype)))
-    small = w.node("Mul", w.node("Atanh", ratio), w.constant(2, x.dtype))
-    near = w.node("Less", w.node("Abs", x), w.constant(0.25, x.dtype), dtype="bool")
-    return w.where(near, small, w.node("Log", w.node("Add", x, w.constant(1, x.dtype))))
+    """``log(u)`` for ``u = 1 + x``; near 0 times ``x / (u - 1)``, which makes up for the digits lost in u (Kahan)."""
+    one = w.constant(1, x.dtype)
+    u = w.node("Add", x, one)
+    logarithm, step = w.node("Log", u), w.node("Sub", u, one)
+    lost = w.node("Equal", step, w.constant(0, x.dtype), dtype="bool")
+    small = w.where(lost, x, w.node("Div", w.node("Mul", logarithm, x), w.where(lost, one, step)))
+    return w.where(w.node("Less", w.node("Abs", x), one, dtype="bool"), small, logarithm)
 
 
 def arctan2(w: Writer, y: Value, x: Value) -> Value:
@@ -149,6 +151,26 @@ def arctan2(w: Writer, y: Value, x: Value) -> Value:
     turned = w.node("Add", angle, w.where(below(y), number(-math.pi), number(math.pi)))
     angle = w.where(below(x), turned, angle)
     return w.where(none, w.node("Mul", w.node("Sign", y), number(math.pi / 2)), angle)
+
+
+def gcd(w: Writer, x1: Value, x2: Value) -> Value:
+    """Euclid's algorithm in a loop, as long as some remainder is not 0."""
+    a, b = w.cast(x1, "int64"), w.cast(x2, "int64")
+    zero = w.constant(0, "int64")
+    both = w.node("Mul", w.node("Add", a, b), zero)  # in the shape that both broadcast to
+    a, b = (w.node("Add", w.node("Abs", x), both) for x in (a, b))
+
+    def some(remainders: Value) -> Value:
+        left = w.reduce("ReduceSum", w.node("Reshape", w.node("Sign", remainders), np.asarray([-1])), [0])
+        return w.node("Greater", left, zero, dtype="bool")
+
+    def step(count: Value, go_on: Value, a: Value, b: Value) -> list[Value]:
+        rest = _integer_division(w, a, b, True)
+        rest, divisor = (w.where(w.node("Equal", b, zero, dtype="bool"), kept, new) for kept, new in ((b, rest), (a, b)))
+        return [some(rest), divisor, rest]
+
+    body = w.subgraph("euclid", [((), "int64"), ((), "bool"), (None, "int64"), (None, "int64")], step)
+    return w.cast(w.nodes("Loop", [None, some(b), a, b], ["int64", "int64"], body=body)[0], x1.dtype)
 
 
 #: Polynomials of Giles, "Approximating the erfinv function" (2011), for single precision: near 0, and at the ends.
@@ -257,6 +279,7 @@ TABLE: dict[str, Emit] = {
     "logical_xor": _logical("Xor"),
     "logical_not": logical_not,
     "bitwise_and": bitwise_and,
+    "gcd": gcd,
     "absolute": absolute,
     "negative": negative,
     "sign": sign,

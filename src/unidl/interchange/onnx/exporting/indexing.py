@@ -84,33 +84,33 @@ def gather_nd(w: Writer, x: Value, indices: Value) -> Value:
     return w.node("GatherND", x, w.cast(indices, "int64"))
 
 
-_REDUCTIONS = {"add": (16, "add"), "mul": (16, "mul"), "max": (18, "max"), "min": (18, "min")}
+#: The opset from which on updates are combined so.
+_REDUCTIONS = {"add": 16, "mul": 16, "max": 18, "min": 18}
 
 
 def scatter_update(w: Writer, inputs: Value, indices: Value, updates: Value, reduction: str | None = None) -> Value:
     dtype, k = inputs.dtype, (indices.shape or ())[-1]
-    if reduction is not None and _REDUCTIONS[reduction][0] > w.opset:
-        return NotImplemented
+    if reduction is not None:
+        w.need(_REDUCTIONS[reduction])
     wide = inputs
     if dtype == "bool" and reduction is not None:  # bools are combined as numbers: or, and
         wide = w.cast(inputs, "int32")
         updates = w.cast(w.cast(updates, "bool"), "int32")
     elif reduction is not None:
-        wide = w.wide(inputs)
+        wide = w.wide(inputs, half=True)
     updates = w.cast(updates, wide.dtype)
     rows = len(indices.shape or ()) - 1
     shape = w.slice(w.shape(indices), 0, 0, rows)
     if k < len(inputs.shape or ()):
         shape = w.node("Concat", shape, w.slice(w.shape(inputs), 0, k, _FARTHEST), axis=0)
     updates = w.node("Expand", updates, shape)
-    how = None if reduction is None else _REDUCTIONS[reduction][1]
-    return w.cast(w.node("ScatterND", wide, w.cast(indices, "int64"), updates, reduction=how), dtype)
+    return w.cast(w.node("ScatterND", wide, w.cast(indices, "int64"), updates, reduction=reduction), dtype)
 
 
 def one_hot(w: Writer, x: Value, num_classes: Any, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Value:
     """OneHot; what is negative is moved past the end, where nothing is set: ONNX would count it from there."""
     want = w.specs[0].dtype
-    if want not in ("float32", "int32", "int64") or isinstance(num_classes, Dim):
+    if want not in ("float32", "int32", "int64") or isinstance(num_classes, Dim) or not x.shape:
         return NotImplemented
     index = w.cast(w.cast(x, "int32"), "int64")
     outside = w.node("Less", index, w.constant(0, "int64"), dtype="bool")

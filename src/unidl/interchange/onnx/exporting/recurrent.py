@@ -89,10 +89,10 @@ class _Sequences:
 
 
 def _run(
-    w: Writer, op_type: str, x: Value, states: list[Value], kernels: list[Value | None], mask: Value | None, **more: Any
-) -> list[Value]:
+    w: Writer, op_type: str, x: Value, states: list[Value], kernels: list[Value | None], units: int | None,
+    mask: Value | None, **more: Any,
+) -> list[Value]:  # fmt: skip
     """The node, with what brings time to axis 0 and back: all outputs, then the last states."""
-    units = (states[0].shape or ())[-1]
     sequences = None if mask is None else _Sequences(w, x, mask)
     steps = x if sequences is None else sequences.x
     starts = [None if s in w.zeros else w.unsqueeze(s, [0]) for s in states]
@@ -115,7 +115,7 @@ def lstm(
     mask: Value | None = None,
 ) -> list[Value]:  # fmt: skip
     kernels = [_gates(w, kernel, _LSTM), _gates(w, recurrent_kernel, _LSTM), _bias(w, bias, _LSTM, False)]
-    return _run(w, "LSTM", x, [h0, c0], kernels, mask)
+    return _run(w, "LSTM", x, [h0, c0], kernels, (recurrent_kernel.shape or ())[0], mask)
 
 
 def gru(
@@ -123,7 +123,7 @@ def gru(
     mask: Value | None = None, reset_after: bool = True,
 ) -> list[Value]:  # fmt: skip
     kernels = [_gates(w, kernel, _GRU), _gates(w, recurrent_kernel, _GRU), _bias(w, bias, _GRU, reset_after)]
-    return _run(w, "GRU", x, [h0], kernels, mask, linear_before_reset=int(reset_after))
+    return _run(w, "GRU", x, [h0], kernels, (recurrent_kernel.shape or ())[0], mask, linear_before_reset=int(reset_after))
 
 
 def simple_rnn(
@@ -131,7 +131,7 @@ def simple_rnn(
     mask: Value | None = None,
 ) -> list[Value]:  # fmt: skip
     kernels = [_gates(w, kernel, (0,)), _gates(w, recurrent_kernel, (0,)), _bias(w, bias, (0,), False)]
-    return _run(w, "RNN", x, [h0], kernels, mask)
+    return _run(w, "RNN", x, [h0], kernels, (recurrent_kernel.shape or ())[0], mask)
 
 
 TABLE: dict[str, Emit] = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn}

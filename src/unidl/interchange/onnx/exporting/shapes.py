@@ -127,9 +127,12 @@ def pad(w: Writer, x: Value, pad_width: Any, mode: str = "constant", constant_va
         wide = w.cast(x, "int32") if x.dtype == "bool" else w.wide(x)
         number = w.constant(constant_values or 0, wide.dtype)
         return w.cast(w.node("Pad", wide, widths, number), x.dtype)
+    shape = list(x.shape or ())
     for axis, (before, after) in enumerate(pairs):
         if before or after:
-            x = _copied(w, x, axis, before, after, mode)
+            x, size = _copied(w, x, axis, before, after, mode), shape[axis]
+            shape[axis] = None if size is None else size + before + after
+            x.shape = tuple(shape)
     return x
 
 
@@ -156,9 +159,7 @@ def _copied(w: Writer, x: Value, axis: int, before: int, after: int, mode: str) 
         there = w.node("Mod", places, period)
         back = w.node("Sub", w.node("Sub", period, there), number(more))
         places = w.node("Min", there, back)
-    result = w.node("Gather", x, places, axis=axis)
-    result.shape = tuple(None if i == axis else d for i, d in enumerate(x.shape or ()))
-    return result
+    return w.node("Gather", x, places, axis=axis)
 
 
 def repeat(w: Writer, x: Value, repeats: int, axis: int | None = None) -> Value:
@@ -167,6 +168,8 @@ def repeat(w: Writer, x: Value, repeats: int, axis: int | None = None) -> Value:
         x, shape, axis = w.node("Reshape", x, np.asarray([-1])), (w.specs[0].shape[0] and math.prod(shape),), 0  # type: ignore[arg-type]
     axis %= len(shape)
     size = shape[axis]
+    if repeats == 0:  # onnxruntime's Expand does not spread to no elements
+        return w.slice(x, axis, 0, 0)
     if size is not None:
         return w.node("Gather", x, np.repeat(np.arange(size), repeats), axis=axis)
     places = w.node("Range", w.constant(0, "int64"), w.squeeze(w.dim(x, axis), [0]), w.constant(1, "int64"))

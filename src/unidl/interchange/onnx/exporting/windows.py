@@ -17,13 +17,37 @@ def _places(x: Value, window: tuple[int, ...], g: Geometry) -> dict[str, Any]:
     if g.padding == "valid":
         return {}
     sizes = (x.shape or ())[2:]
-    if any(n is None and s != 1 for n, s in zip(sizes, g.strides, strict=True)):
+    if _open(x, g):
         return {"auto_pad": "SAME_UPPER"}
     # With stride 1 the width does not depend on the size.
     pairs = [
         same_padding(n or 1, size, s, d) for n, size, s, d in zip(sizes, window, g.strides, g.dilation, strict=True)
     ]
     return {"pads": [a for a, _ in pairs] + [b for _, b in pairs]}
+
+
+def _open(x: Value, g: Geometry) -> bool:
+    """Whether the width of the padding depends on sizes that are unknown."""
+    return any(n is None and s != 1 for n, s in zip((x.shape or ())[2:], g.strides, strict=True))
+
+
+def _dilated(w: Writer, x: Value, window: tuple[int, ...], g: Geometry) -> tuple[Value, Geometry]:
+    """`x` with the padding of "same" around it where onnxruntime lacks ONNX's rule: with dilation, for unknown sizes."""
+    if g.padding == "valid" or not _open(x, g) or set(g.dilation) == {1}:
+        return x, g
+    before, after = [], []
+    zero, two = w.constant([0]), w.constant([2])
+    for axis, size, s, d in zip(g.spatial, window, g.strides, g.dilation, strict=True):
+        n, stride = w.dim(x, axis), w.constant([s])
+        last = w.node("Mul", w.node("Div", w.node("Sub", n, w.constant([1])), stride), stride)  # the last window's start
+        total = w.node("Sub", w.node("Add", last, w.constant([(size - 1) * d + 1])), n)
+        total = w.node("Max", total, zero)
+        before.append(w.node("Div", total, two))
+        after.append(w.node("Sub", total, before[-1]))
+    none = w.constant([0, 0])
+    padded = w.node("Pad", x, w.node("Concat", none, *before, none, *after, axis=0), w.constant(0, x.dtype))
+    padded.shape = (*(x.shape or ())[:2], *(None for _ in window))
+    return padded, g._replace(padding="valid")
 
 
 def _weight(w: Writer, kernel: Value) -> Value:
@@ -51,6 +75,7 @@ def conv(
     channels, per_group = shape[1], (kernel.shape or ())[-2]
     if channels is None or not per_group:
         raise GraphError(f"ONNX: {w.op} in {w.path}: the number of channels must be known.")
+    inputs, g = _dilated(w, inputs, window, g)
     return w.node(
         "Conv", inputs, _weight(w, kernel), bias, kernel_shape=window, strides=g.strides, dilations=g.dilation,
         group=channels // per_group, **_places(inputs, window, g),
@@ -71,6 +96,7 @@ def depthwise_conv(
     """A convolution in as many groups as there are channels."""
     window, (channels, multiplier) = _window(kernel), (kernel.shape or ())[-2:]
     g = geometry(len(window), strides, padding, dilation_rate, data_format)
+    inputs, g = _dilated(w, inputs, window, g)
     grouped = (*window, 1, (channels or 0) * (multiplier or 0))
     if kernel.host is not None:
         weight = w.derived(kernel, lambda array: _depthwise(array.reshape(grouped)), "depthwise")
