@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from unidl._seed import portable
-from unidl_mxnet import layout
 from unidl_mxnet._engine import mx
 from unidl_mxnet._invoke import Symbol, Symbols
 from unidl_mxnet.gradients import backward, on_tape
 from unidl_mxnet.kernels import NATIVE
 from unidl_mxnet.kernels.nn import batch_statistics_normalization
+from unidl_mxnet.layout import ChannelsFirst, first_shape
 from unidl_mxnet.tensors import assign
 
 _LIB = mx.base._LIB
@@ -41,6 +41,7 @@ class _Builder:
         self.symbolic, self.substitute = SymbolicTensor, substitute
         self.graph, self.backend = graph, backend
         self.F = Symbols()
+        self.layout = ChannelsFirst(self.F)
         self.symbols: dict[int, Symbol] = {}
         self.cut: dict[int, Symbol] = {}
         self.values: dict[str, Any] = {}  # variables and constants by name
@@ -82,7 +83,7 @@ class _Builder:
             symbol = self.symbol(tensor)
             computed = tensor.node is not None and id(tensor.node) in self.main
             if computed or getattr(tensor.value, "gradient", None) is not None:
-                plain = layout.channels_as_recorded(self.F, symbol)
+                plain = self.layout.recorded(symbol)
                 symbol = Symbol(self.F.BlockGrad(plain).native, plain.shape, plain.dtype)
             self.cut[key] = symbol
         return self.cut[key]
@@ -99,11 +100,11 @@ class _Builder:
         operand = self.apart if main and node.op.name in _SUMS else self.symbol
         args = self.substitute(node.args, operand if main else self.without_gradient)
         function = batch_statistics_normalization if node.op.name == _FUSED else NATIVE[node.op.name]
-        results = layout.call(self.F, node.op.name, function, args)
+        results = self.layout.call(node.op.name, functools.partial(function, self.F), args)
         for tensor, result in zip(node.outputs, results if node.multiple else [results], strict=True):
             result.shape, result.dtype = tuple(tensor.shape), tensor.dtype
             if result.first is not None:
-                result.first.shape = layout.first_shape(result.shape)
+                result.first.shape = first_shape(result.shape)
                 result.first.dtype = tensor.dtype
             self.symbols[id(tensor)] = result
 
@@ -126,7 +127,7 @@ class _Builder:
                 places.append((None, end))
                 continue
             symbol = self.symbol(end) if index < self.heads else self.without_gradient(end)
-            symbol = layout.channels_as_recorded(self.F, symbol)
+            symbol = self.layout.recorded(symbol)
             if id(symbol) not in where:
                 where[id(symbol)] = len(outputs)
                 # An argument handed straight through would not be copied.

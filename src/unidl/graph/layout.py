@@ -118,9 +118,7 @@ class Layout(ABC):
             rest[place - 1] = 1
             results = function(self.first(x), *rest)
             return (
-                (self.only_first(results[0]), *results[1:])
-                if name.endswith("training")
-                else self.only_first(results)
+                (self.only_first(results[0]), *results[1:]) if name.endswith("training") else self.only_first(results)
             )
         if name == "concatenate" and args[1] % rank == rank - 1:
             return self.only_first(function([self.first(t) for t in x], 1))

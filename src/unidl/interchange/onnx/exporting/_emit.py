@@ -7,8 +7,8 @@ from typing import Any
 
 from unidl.interchange.onnx.exporting._writer import Value, Writer
 
-#: Writes one op: the writer, then the op's arguments, its tensors as values. Returns the value or values of its outputs,
-#: or NotImplemented if the op is to be written as its decomposition.
+#: Writes one op, given the writer, then the op's arguments, its tensors as values. Returns the value or values of its
+#: outputs, or NotImplemented if the op is to be written as its decomposition.
 Emit = Callable[..., Any]
 
 

@@ -67,10 +67,10 @@ def export(
 ) -> Exported:
     """Write a model as an ONNX file, as it is in inference.
 
-    The model is recorded once, and its graph is written: no engine is needed, the NumPy backend will do. Layers that ONNX
-    has operators for become these (convolutions, LSTM, LayerNormalization, Gelu, …), others what they are made of. What
-    only training needs is left out. The file is checked by ``onnx.checker`` before it takes its place, so that an error
-    leaves the old one as it was.
+    The model is recorded once, and its graph is written: no engine is needed, the NumPy backend will do. Layers that
+    ONNX has operators for become these (convolutions, LSTM, LayerNormalization, Gelu, …), others what they are made of.
+    What only training needs is left out. The file is checked by ``onnx.checker`` before it takes its place, so that an
+    error leaves the old one as it was.
 
     Args:
         model: a model, a layer, a function of tensors, or a `Graph`.

@@ -74,14 +74,14 @@ def folded(w: Emitter, node: Node) -> tuple[str, tuple[Any, ...], Value | None] 
         shift = (a.get("bias", 0) - a["mean"]) * a["factor"] + a.get("offset", 0)
         return shift.astype(np.asarray(w.array(vectors["mean"])).dtype)
 
-    args[1] = w.weight(new_kernel, kernel.shape or (), kernel.dtype, kernel.hint)
-    extra = w.weight(new_bias, vectors["mean"].shape or (), kernel.dtype, bias.hint if bias else f"{w.path}/bias")
+    args[1] = w.weight(new_kernel, kernel.shape, kernel.dtype, kernel.hint)
+    extra = w.weight(new_bias, vectors["mean"].shape, kernel.dtype, bias.hint if bias else f"{w.path}/bias")
     if name in ("conv_bias", "linear"):
         args[2 : 3 if bias is not None or before.op.name == "linear" else 2] = [extra]
         return name, tuple(args), None
     if channel == 1:
         array = extra.host
         assert array is not None
-        wide = ((extra.shape or ())[0], *(1,) * (len(x.shape) - 2))
+        wide = (extra.shape[0], *(1,) * (len(x.shape) - 2))
         extra = w.weight(lambda: array().reshape(wide), wide, extra.dtype, extra.hint)
     return name, tuple(args), extra

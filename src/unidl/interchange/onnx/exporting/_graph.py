@@ -56,11 +56,12 @@ class Emitter(Writer):
         if not isinstance(held, active.Variable):
             array = held if isinstance(held, np.ndarray) else active.to_numpy(held)
             return self.constant(array, tensor.dtype)
+        variable: Any = held
 
         def make() -> Value:
-            shape = tuple(active.shape(held))
-            value = self.weight(lambda: active.to_numpy(held), shape, tensor.dtype, held.path)
-            value.variable = held
+            shape = tuple(active.shape(variable))
+            value = self.weight(lambda: active.to_numpy(variable), shape, tensor.dtype, variable.path)
+            value.variable = variable
             return value
 
         return self.once(("variable", id(held)), make, everywhere=True)
@@ -121,9 +122,7 @@ class Emitter(Writer):
             if node.inner is None:
                 raise self._lacking(node, f" with the arguments {node.attributes()}")
             return False
-        for tensor, value, spec in zip(
-            node.outputs, results if node.multiple else [results], self.specs, strict=True
-        ):
+        for tensor, value, spec in zip(node.outputs, results if node.multiple else [results], self.specs, strict=True):
             self._shaped(value, spec.shape)
             self.bind(tensor, value)
         return True
@@ -180,7 +179,7 @@ class Emitter(Writer):
             return False
         variables = {id(v): v for v in (self.read(t).variable for t in tensors) if v is not None}
         run = active.table.get(node.op.name)
-        if run is None or any(math.prod(self.read(t).shape or ()) * 8 > 4 * _FOLDED for t in tensors):
+        if run is None or any(math.prod(self.read(t).shape) * 8 > 4 * _FOLDED for t in tensors):
             return False
 
         def native(tensor: SymbolicTensor) -> Any:

@@ -34,7 +34,7 @@ def runtime() -> Any:
         import onnxruntime
     except ImportError:
         raise ImportError(
-            "Comparing a written model with the one it came from needs the package onnxruntime: pip install onnxruntime."
+            "Comparing a written model with what it came from needs the package onnxruntime: pip install onnxruntime."
         ) from None
     return onnxruntime
 

@@ -31,7 +31,7 @@ def size(writer: Writer) -> int:
 def _bytes(value: Value) -> int:
     from unidl.ops._bind import numpy_dtype
 
-    return int(np.prod(value.shape or (), dtype="int64")) * int(numpy_dtype(value.dtype).itemsize)
+    return int(np.prod(value.shape, dtype="int64")) * int(numpy_dtype(value.dtype).itemsize)
 
 
 def initializers(writer: Writer, data: BinaryIO | None, location: str) -> list[Any]:
@@ -39,10 +39,10 @@ def initializers(writer: Writer, data: BinaryIO | None, location: str) -> list[A
     onnx = library()
     found = []
     for name, value in writer.initializers.items():
-        tensor = onnx.TensorProto(name=name, data_type=writer.type(value.dtype), dims=value.shape or ())
+        tensor = onnx.TensorProto(name=name, data_type=writer.type(value.dtype), dims=value.shape)
         array = writer.array(value)
         assert array is not None
-        if tuple(array.shape) != tuple(value.shape or ()):
+        if tuple(array.shape) != tuple(value.shape):
             raise AssertionError(f"initializer {name!r} has shape {array.shape}, not {value.shape}")
         array = np.ascontiguousarray(array)
         if sys.byteorder == "big":
@@ -54,6 +54,6 @@ def initializers(writer: Writer, data: BinaryIO | None, location: str) -> list[A
             tensor.data_location = onnx.TensorProto.EXTERNAL
             for key, entry in (("location", location), ("offset", data.tell()), ("length", array.nbytes)):
                 tensor.external_data.add(key=key, value=str(entry))
-            data.write(memoryview(array.reshape(-1).view(np.uint8)))
+            data.write(array.reshape(-1).view(np.uint8).data)
         found.append(tensor)
     return found

@@ -37,7 +37,8 @@ class Value:
     __slots__ = ("dtype", "hint", "host", "name", "shape", "variable")
 
     def __init__(self, name: str | None, shape: Shape | None, dtype: str) -> None:
-        self.name, self.shape, self.dtype = name, shape, dtype
+        self.name, self.dtype = name, dtype
+        self.shape: Any = shape
         self.host: Callable[[], np.ndarray] | None = None
         self.hint = ""
         self.variable: Any = None
@@ -172,7 +173,7 @@ class Writer:
         inputs: Sequence[tuple[Shape | None, str]],
         write: Callable[..., Sequence[Value]],
     ) -> Any:
-        """A graph for an attribute of a node: what ``write(*values)`` writes and returns, `inputs` its inputs' specs."""
+        """A graph inside a node: what ``write(*values)`` writes and returns; `inputs` are the specs of its inputs."""
         self.scopes.append(scope := Scope())
         try:
             values = [self.value(shape, dtype, f"{self.path}/{name}_in") for shape, dtype in inputs]
@@ -239,16 +240,14 @@ class Writer:
         if known is not None:
             return self.constant([known])
         if self.layout.lazy(x):  # counted in the form that is there
-            rank = len(x.shape or ())
+            rank = len(x.shape)
             return self.dim(self.layout.first(x), first_axes(rank).index(axis % rank))
         if self.opset < 15:
             return self.once(
                 ("dim", x, axis), lambda: self.node("Gather", self.shape(x), np.asarray([axis]), dtype="int64")
             )
         stop = axis + 1 if axis != -1 else None
-        return self.once(
-            ("dim", x, axis), lambda: self.node("Shape", x, dtype="int64", start=axis or None, end=stop)
-        )
+        return self.once(("dim", x, axis), lambda: self.node("Shape", x, dtype="int64", start=axis or None, end=stop))
 
     def size(self, value: Any) -> Value:
         """An int or `Dim` as a vector of one int64."""
@@ -318,7 +317,7 @@ class Writer:
         def make() -> Value:
             host = x.host
             assert host is not None
-            example = function(np.empty(x.shape or (), "bool"))
+            example = function(np.empty(x.shape, "bool"))
             result = self.weight(lambda: function(host()), example.shape, x.dtype, x.hint)
             result.variable = x.variable
             return result

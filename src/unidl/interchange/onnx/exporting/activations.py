@@ -12,7 +12,7 @@ def _with(op_type: str, *names: str) -> Emit:
     """The emitter of a node whose attributes `names` are the op's further arguments, in order."""
 
     def emit(w: Writer, x: Value, *values: Any) -> Value:
-        return w.node(op_type, x, **{n: float(v) for n, v in zip(names, values, strict=True)})
+        return w.node(op_type, x, dtype=x.dtype, **{n: float(v) for n, v in zip(names, values, strict=True)})  # type: ignore[arg-type]
 
     return emit
 

@@ -50,7 +50,7 @@ def logical_not(w: Writer, x: Value) -> Value:
 
 
 def _integer_division(w: Writer, a: Value, b: Value, modulo: bool) -> Value:
-    """Quotients rounded down, or remainders of the divisor's sign; 0 where the divisor is 0, which may end a process."""
+    """Quotients rounded down, or remainders of the divisor's sign; 0 for a divisor of 0, which may end a process."""
     known = w.array(b)
     zero = w.constant(0, b.dtype)
     is_zero = None
@@ -88,7 +88,7 @@ def divide(w: Writer, x1: Any, x2: Any) -> Value:
 def power(w: Writer, x1: Any, x2: Any) -> Value:
     a, b, dtype = _sides(w, x1, x2)
     exponent = w.array(b)
-    if exponent is not None and exponent.size == 1 and exponent.item() == 2 and len(b.shape or ()) == 0:
+    if exponent is not None and exponent.size == 1 and exponent.item() == 2 and len(b.shape) == 0:
         return w.cast(w.node("Mul", a, a), dtype)
     return w.cast(w.node("Pow", a, b), dtype)
 
@@ -166,7 +166,9 @@ def gcd(w: Writer, x1: Value, x2: Value) -> Value:
 
     def step(count: Value, go_on: Value, a: Value, b: Value) -> list[Value]:
         rest = _integer_division(w, a, b, True)
-        rest, divisor = (w.where(w.node("Equal", b, zero, dtype="bool"), kept, new) for kept, new in ((b, rest), (a, b)))
+        rest, divisor = (
+            w.where(w.node("Equal", b, zero, dtype="bool"), kept, new) for kept, new in ((b, rest), (a, b))
+        )
         return [some(rest), divisor, rest]
 
     body = w.subgraph("euclid", [((), "int64"), ((), "bool"), (None, "int64"), (None, "int64")], step)

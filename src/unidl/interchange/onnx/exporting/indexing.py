@@ -16,7 +16,7 @@ _FARTHEST = np.iinfo("int64").max
 
 def getitem(w: Writer, x: Value, key: Any) -> Value:
     """One Slice for all slices and numbers, then the dimensions of numbers go, then new ones come."""
-    items = _complete(tuple(key) if isinstance(key, (tuple, list)) else (key,), len(x.shape or ()))
+    items = _complete(tuple(key) if isinstance(key, (tuple, list)) else (key,), len(x.shape))
     cuts: list[tuple[int, Any, Any, Any]] = []
     gone: list[int] = []
     new: list[int] = []
@@ -65,10 +65,10 @@ def take(w: Writer, x: Value, indices: Value, axis: int | None = None) -> Value:
 def take_along_axis(w: Writer, x: Value, indices: Value, axis: int | None = None) -> Value:
     if axis is None:
         return take(w, x, indices)
-    shape, rank = x.shape or (), len(x.shape or ())
+    shape, rank = x.shape, len(x.shape)
     axis %= rank
     rest = [i for i in range(rank) if i != axis]
-    if any(shape[i] is None or shape[i] != (indices.shape or ())[i] for i in rest):
+    if any(shape[i] is None or shape[i] != indices.shape[i] for i in rest):
         # Each is spread over the dimensions of the other; along the axis they keep their sizes.
         mask = np.asarray([int(i != axis) for i in range(rank)], "int64")
         one = w.constant(1 - mask)
@@ -89,7 +89,7 @@ _REDUCTIONS = {"add": 16, "mul": 16, "max": 18, "min": 18}
 
 
 def scatter_update(w: Writer, inputs: Value, indices: Value, updates: Value, reduction: str | None = None) -> Value:
-    dtype, k = inputs.dtype, (indices.shape or ())[-1]
+    dtype, k = inputs.dtype, indices.shape[-1]
     if reduction is not None:
         w.need(_REDUCTIONS[reduction])
     wide = inputs
@@ -99,9 +99,9 @@ def scatter_update(w: Writer, inputs: Value, indices: Value, updates: Value, red
     elif reduction is not None:
         wide = w.wide(inputs, half=True)
     updates = w.cast(updates, wide.dtype)
-    rows = len(indices.shape or ()) - 1
+    rows = len(indices.shape) - 1
     shape = w.slice(w.shape(indices), 0, 0, rows)
-    if k < len(inputs.shape or ()):
+    if k < len(inputs.shape):
         shape = w.node("Concat", shape, w.slice(w.shape(inputs), 0, k, _FARTHEST), axis=0)
     updates = w.node("Expand", updates, shape)
     return w.cast(w.node("ScatterND", wide, w.cast(indices, "int64"), updates, reduction=reduction), dtype)

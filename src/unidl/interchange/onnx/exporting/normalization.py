@@ -14,7 +14,7 @@ from unidl.ops._declare import axes_tuple
 
 def _trailing(x: Value, axis: Any) -> int | None:
     """The first of the normalized axes if all that follow are normalized too and have known sizes."""
-    shape = x.shape or ()
+    shape = x.shape
     axes = axes_tuple(axis, len(shape))
     fits = axes and axes == tuple(range(axes[0], len(shape))) and None not in shape[axes[0] :]
     return axes[0] if fits else None
@@ -31,14 +31,14 @@ def layer_normalization(
     first = _trailing(x, axis)
     if first is None:
         return NotImplemented
-    scale = w.constant(np.ones((x.shape or ())[first:]), x.dtype) if gamma is None else gamma
+    scale = w.constant(np.ones(x.shape[first:]), x.dtype) if gamma is None else gamma
     return w.node("LayerNormalization", x, scale, beta, axis=first, epsilon=_number(epsilon))
 
 
 @since(23)
 def rms_normalization(w: Writer, x: Value, scale: Value | None = None, axis: Any = -1, epsilon: Any = None) -> Value:
     first = _trailing(x, axis)
-    shape = (x.shape or ())[first:]
+    shape = x.shape[first:]
     if first is None or (scale is not None and scale.shape != shape):
         return NotImplemented
     weights = w.constant(np.ones(shape), x.dtype) if scale is None else scale
@@ -56,10 +56,10 @@ def batch_normalization(
     epsilon: float = 1e-3,
 ) -> Value:
     """One node if the channels are axis 1."""
-    rank = len(x.shape or ())
+    rank = len(x.shape)
     if axis % rank != 1 or not w.is_float(x) or None in (mean.shape or (None,)):
         return NotImplemented
-    size = mean.shape or ()
+    size = mean.shape
     scale = w.constant(np.ones(size), x.dtype) if scale is None else scale
     offset = w.constant(np.zeros(size), x.dtype) if offset is None else offset
     return w.node("BatchNormalization", x, scale, offset, mean, variance, epsilon=float(epsilon))
@@ -75,7 +75,7 @@ def group_normalization(
     axis: int = -1,
     epsilon: float = 1e-3,
 ) -> Value:
-    shape = x.shape or ()
+    shape = x.shape
     if axis % len(shape) != 1 or len(shape) < 3:
         return NotImplemented
     size = (shape[1] or 0,)

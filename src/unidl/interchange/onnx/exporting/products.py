@@ -16,7 +16,7 @@ def matmul(w: Writer, x1: Value, x2: Value) -> Value:
 def linear(w: Writer, x: Value, kernel: Value, bias: Value | None = None) -> Value:
     if not w.is_float(x):
         return NotImplemented
-    if len(x.shape or ()) == 2:
+    if len(x.shape) == 2:
         return w.node("Gemm", x, kernel, bias)
     product = w.node("MatMul", x, kernel)
     return product if bias is None else w.node("Add", product, bias)

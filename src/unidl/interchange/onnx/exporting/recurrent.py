@@ -115,7 +115,7 @@ def lstm(
     mask: Value | None = None,
 ) -> list[Value]:  # fmt: skip
     kernels = [_gates(w, kernel, _LSTM), _gates(w, recurrent_kernel, _LSTM), _bias(w, bias, _LSTM, False)]
-    return _run(w, "LSTM", x, [h0, c0], kernels, (recurrent_kernel.shape or ())[0], mask)
+    return _run(w, "LSTM", x, [h0, c0], kernels, recurrent_kernel.shape[0], mask)
 
 
 def gru(
@@ -123,7 +123,7 @@ def gru(
     mask: Value | None = None, reset_after: bool = True,
 ) -> list[Value]:  # fmt: skip
     kernels = [_gates(w, kernel, _GRU), _gates(w, recurrent_kernel, _GRU), _bias(w, bias, _GRU, reset_after)]
-    return _run(w, "GRU", x, [h0], kernels, (recurrent_kernel.shape or ())[0], mask, linear_before_reset=int(reset_after))
+    return _run(w, "GRU", x, [h0], kernels, recurrent_kernel.shape[0], mask, linear_before_reset=int(reset_after))
 
 
 def simple_rnn(
@@ -131,7 +131,7 @@ def simple_rnn(
     mask: Value | None = None,
 ) -> list[Value]:  # fmt: skip
     kernels = [_gates(w, kernel, (0,)), _gates(w, recurrent_kernel, (0,)), _bias(w, bias, (0,), False)]
-    return _run(w, "RNN", x, [h0], kernels, (recurrent_kernel.shape or ())[0], mask)
+    return _run(w, "RNN", x, [h0], kernels, recurrent_kernel.shape[0], mask)
 
 
 TABLE: dict[str, Emit] = {"lstm": lstm, "gru": gru, "simple_rnn": simple_rnn}

@@ -13,7 +13,7 @@ from unidl.ops._declare import axes_tuple
 
 
 def _axes(x: Value, axis: Any) -> tuple[int, ...]:
-    return axes_tuple(axis, len(x.shape or ()))
+    return axes_tuple(axis, len(x.shape))
 
 
 def _total(op_type: str) -> Emit:
@@ -60,7 +60,7 @@ def _of(value: Value, x: Value) -> Value:
 
 def _place(op_type: str) -> Emit:
     def emit(w: Writer, x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
-        rank = len(x.shape or ())
+        rank = len(x.shape)
         wide = w.cast(x, "int32") if x.dtype == "bool" else w.wide(x)
         if wide.dtype == "int64":  # onnxruntime has no kernel for it
             wide = w.cast(wide, "float64")
@@ -96,7 +96,7 @@ def cumprod(w: Writer, x: Value, axis: int | None = None, dtype: Any = None) -> 
     """A scan along the axis (ONNX has an operator since opset 26, which onnxruntime lacks)."""
     want = w.specs[0].dtype
     wide, along = _flat(w, w.wide(w.cast(x, want), half=True), axis)
-    rank = 1 if axis is None else len(x.shape or ())
+    rank = 1 if axis is None else len(x.shape)
     along %= rank
     others = np.asarray([a for a in range(rank) if a != along], "int64")
     one = w.helper.make_tensor("one", w.type(wide.dtype), [1], [1])

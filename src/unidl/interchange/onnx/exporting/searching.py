@@ -15,7 +15,7 @@ def _sorted(w: Writer, x: Value, axis: int | None, ascending: bool, count: Value
         wide, axis = w.node("Reshape", wide, np.asarray([-1])), 0
         count = w.shape(wide)
     elif count is None:
-        count = w.dim(x, axis % len(x.shape or ()))
+        count = w.dim(x, axis % len(x.shape))
     values, places = w.nodes("TopK", [wide, count], [wide.dtype, "int64"], axis=axis, largest=int(not ascending))
     return [w.cast(values, x.dtype), w.cast(places, "int32")]
 
@@ -33,7 +33,7 @@ def top_k(w: Writer, x: Value, k: int, sorted: bool = True) -> list[Value]:
 
 
 def nonzero(w: Writer, x: Value) -> list[Value]:
-    rank = len(x.shape or ())
+    rank = len(x.shape)
     wide = x if x.dtype == "bool" else w.wide(x)
     places = w.cast(w.node("NonZero", wide, dtype="int64"), "int32")
     return [w.node("Gather", places, w.constant(i, "int64"), axis=0) for i in range(rank)]

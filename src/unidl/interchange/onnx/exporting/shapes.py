@@ -17,7 +17,7 @@ _FARTHEST = np.iinfo("int64").max
 
 
 def _rank(x: Value) -> int:
-    return len(x.shape or ())
+    return len(x.shape)
 
 
 def filled(w: Writer, sizes: Value, number: float, dtype: str) -> Value:
@@ -65,7 +65,7 @@ def reshape(w: Writer, x: Value, newshape: Any) -> Value:
             shape.append("same")
         else:
             shape.append(item)
-    empty = 0 in known or 0 in (x.shape or ())
+    empty = 0 in known or 0 in x.shape
     left = [i for i, d in enumerate(shape) if not isinstance(d, int) or d == -1]
     others = [i for i in left if shape[i] != "same"]
     if not empty and len(others) <= 1:  # sizes that are taken over are 0, one other is -1: the target is a constant
@@ -87,7 +87,7 @@ def expand_dims(w: Writer, x: Value, axis: Any) -> Value:
 
 
 def squeeze(w: Writer, x: Value, axis: Any = None) -> Value:
-    shape = x.shape or ()
+    shape = x.shape
     return w.squeeze(x, [i for i, d in enumerate(shape) if d == 1] if axis is None else axes_tuple(axis, len(shape)))
 
 
@@ -101,7 +101,7 @@ def concatenate(w: Writer, xs: list[Value], axis: int = 0) -> Value:
 
 def split(w: Writer, x: Value, indices_or_sections: Any, axis: int = 0) -> list[Value]:
     axis %= _rank(x)
-    size, count = (x.shape or ())[axis], len(w.specs)
+    size, count = x.shape[axis], len(w.specs)
     if isinstance(indices_or_sections, int):
         if size is None:
             more = {"num_outputs": count} if w.opset >= 18 else {}
@@ -127,7 +127,7 @@ def pad(w: Writer, x: Value, pad_width: Any, mode: str = "constant", constant_va
         wide = w.cast(x, "int32") if x.dtype == "bool" else w.wide(x)
         number = w.constant(constant_values or 0, wide.dtype)
         return w.cast(w.node("Pad", wide, widths, number), x.dtype)
-    shape = list(x.shape or ())
+    shape = list(x.shape)
     for axis, (before, after) in enumerate(pairs):
         if before or after:
             x, size = _copied(w, x, axis, before, after, mode), shape[axis]
@@ -137,8 +137,8 @@ def pad(w: Writer, x: Value, pad_width: Any, mode: str = "constant", constant_va
 
 
 def _copied(w: Writer, x: Value, axis: int, before: int, after: int, mode: str) -> Value:
-    """`x` with copies of its elements before and after along an axis: the places are counted, those outside mirrored."""
-    size = (x.shape or ())[axis]
+    """`x` with copies of its elements before and after along an axis; see `copied_places`."""
+    size = x.shape[axis]
     if size is not None:
         return w.node("Gather", x, np.asarray(copied_places(size, before, after, mode), "int64"), axis=axis)
 
@@ -163,7 +163,7 @@ def _copied(w: Writer, x: Value, axis: int, before: int, after: int, mode: str) 
 
 
 def repeat(w: Writer, x: Value, repeats: int, axis: int | None = None) -> Value:
-    shape = x.shape or ()
+    shape = x.shape
     if axis is None:
         x, shape, axis = w.node("Reshape", x, np.asarray([-1])), (w.specs[0].shape[0] and math.prod(shape),), 0  # type: ignore[arg-type]
     axis %= len(shape)

@@ -16,7 +16,7 @@ def _places(x: Value, window: tuple[int, ...], g: Geometry) -> dict[str, Any]:
     """The attributes of padding: widths where they are known, else ONNX's rule for them, which is unidl's."""
     if g.padding == "valid":
         return {}
-    sizes = (x.shape or ())[2:]
+    sizes = x.shape[2:]
     if _open(x, g):
         return {"auto_pad": "SAME_UPPER"}
     # With stride 1 the width does not depend on the size.
@@ -28,36 +28,38 @@ def _places(x: Value, window: tuple[int, ...], g: Geometry) -> dict[str, Any]:
 
 def _open(x: Value, g: Geometry) -> bool:
     """Whether the width of the padding depends on sizes that are unknown."""
-    return any(n is None and s != 1 for n, s in zip((x.shape or ())[2:], g.strides, strict=True))
+    return any(n is None and s != 1 for n, s in zip(x.shape[2:], g.strides, strict=True))
 
 
 def _dilated(w: Writer, x: Value, window: tuple[int, ...], g: Geometry) -> tuple[Value, Geometry]:
-    """`x` with the padding of "same" around it where onnxruntime lacks ONNX's rule: with dilation, for unknown sizes."""
+    """`x` with the padding of "same", where onnxruntime lacks ONNX's rule for it: with dilation, for unknown sizes."""
     if g.padding == "valid" or not _open(x, g) or set(g.dilation) == {1}:
         return x, g
     before, after = [], []
     zero, two = w.constant([0]), w.constant([2])
     for axis, size, s, d in zip(g.spatial, window, g.strides, g.dilation, strict=True):
         n, stride = w.dim(x, axis), w.constant([s])
-        last = w.node("Mul", w.node("Div", w.node("Sub", n, w.constant([1])), stride), stride)  # the last window's start
+        last = w.node(
+            "Mul", w.node("Div", w.node("Sub", n, w.constant([1])), stride), stride
+        )  # the last window's start
         total = w.node("Sub", w.node("Add", last, w.constant([(size - 1) * d + 1])), n)
         total = w.node("Max", total, zero)
         before.append(w.node("Div", total, two))
         after.append(w.node("Sub", total, before[-1]))
     none = w.constant([0, 0])
     padded = w.node("Pad", x, w.node("Concat", none, *before, none, *after, axis=0), w.constant(0, x.dtype))
-    padded.shape = (*(x.shape or ())[:2], *(None for _ in window))
+    padded.shape = (*x.shape[:2], *(None for _ in window))
     return padded, g._replace(padding="valid")
 
 
 def _weight(w: Writer, kernel: Value) -> Value:
     """(*window, in, out) as (out, in, *window)."""
-    n = len(kernel.shape or ()) - 2
+    n = len(kernel.shape) - 2
     return w.transpose(kernel, (n + 1, n, *range(n)))
 
 
 def _window(kernel: Value) -> tuple[int, ...]:
-    return tuple(d or 0 for d in (kernel.shape or ())[:-2])
+    return tuple(d or 0 for d in kernel.shape[:-2])
 
 
 def conv(
@@ -70,9 +72,9 @@ def conv(
     dilation_rate: Any = 1,
     bias: Value | None = None,
 ) -> Value:
-    window, shape = _window(kernel), inputs.shape or ()
+    window, shape = _window(kernel), inputs.shape
     g = geometry(len(window), strides, padding, dilation_rate, data_format)
-    channels, per_group = shape[1], (kernel.shape or ())[-2]
+    channels, per_group = shape[1], kernel.shape[-2]
     if channels is None or not per_group:
         raise GraphError(f"ONNX: {w.op} in {w.path}: the number of channels must be known.")
     inputs, g = _dilated(w, inputs, window, g)
@@ -94,7 +96,7 @@ def depthwise_conv(
     data_format: str | None = None, dilation_rate: Any = 1,
 ) -> Value:  # fmt: skip
     """A convolution in as many groups as there are channels."""
-    window, (channels, multiplier) = _window(kernel), (kernel.shape or ())[-2:]
+    window, (channels, multiplier) = _window(kernel), kernel.shape[-2:]
     g = geometry(len(window), strides, padding, dilation_rate, data_format)
     inputs, g = _dilated(w, inputs, window, g)
     grouped = (*window, 1, (channels or 0) * (multiplier or 0))
@@ -137,7 +139,7 @@ def _pool(op_type: str, **attributes: Any) -> Emit:
         w: Writer, inputs: Value, pool_size: Any, strides: Any = None, padding: str = "valid",
         data_format: str | None = None,
     ) -> Value:  # fmt: skip
-        n = len(inputs.shape or ()) - 2
+        n = len(inputs.shape) - 2
         window = sized(pool_size, n, "pool_size")
         g = geometry(n, pool_size if strides is None else strides, padding, 1, data_format)
         places = _places(inputs, window, g)
