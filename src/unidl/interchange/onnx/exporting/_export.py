@@ -64,6 +64,8 @@ def export(
     name: str | None = None,
     doc: str = "",
     metadata: dict[str, str] | None = None,
+    input_signature: Any = None,
+    opset_version: int | None = None,
 ) -> Exported:
     """Write a model as an ONNX file, as it is in inference.
 
@@ -86,6 +88,7 @@ def export(
         name: of the graph; None: the model's.
         doc: a description, kept in the file.
         metadata: further entries of the file, text to text.
+        input_signature, opset_version: Keras's names of `input_spec` and `opset`.
 
     Returns:
         What was written: names of inputs and outputs, the opset, and the errors if `verify` asked for them.
@@ -105,8 +108,8 @@ def export(
         >>> written.outputs, written.errors["out"] < 1e-5
         (['out'], True)
     """
-    version = checked_opset(opset)
-    graph, declared, names = record(model, input_spec)
+    version = checked_opset(opset if opset_version is None else opset_version)
+    graph, declared, names = record(model, input_spec if input_signature is None else input_signature)
     path = Path(os.fspath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(f"ONNX: the folder {str(path.parent)!r} of {path.name!r} does not exist.")
