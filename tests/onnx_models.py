@@ -43,7 +43,7 @@ def text_net() -> Any:
     x = layers.Bidirectional(layers.LSTM(5, return_sequences=True), name="both")(x)
     last = layers.GRU(4, name="last")(x)
     each = layers.TimeDistributed(layers.Dense(3))(x)
-    return unidl.Model(words, {"score": layers.Dense(1)(last), "tags": each}, name="text_net")
+    return unidl.Model(words, {"score": layers.Dense(1, name="value")(last), "tags": each}, name="text_net")
 
 
 def attention_net() -> Any:

@@ -131,14 +131,10 @@ class Emitter(Writer):
         """Whether a batch normalization has gone into the weights before it."""
         if not self.fold or node.op.name != "batch_normalization" or (new := folded(self, node)) is None:
             return False
-        name, args, bias = new
+        name, args = new
         emitter = TABLE[name]
         result = self.layout.call(name, lambda *a: emitter(self, *a), args)
         self._shaped(result, self.specs[0].shape)
-        if bias is not None:
-            add = TABLE["add"]
-            result = self.layout.call("add", lambda *a: add(self, *a), (result, bias))
-            self._shaped(result, self.specs[0].shape)
         self.bind(node.outputs[0], result)
         return True
 

@@ -93,7 +93,7 @@ def conv_bias(
 
 def depthwise_conv(
     w: Writer, inputs: Value, kernel: Value, strides: Any = 1, padding: str = "valid",
-    data_format: str | None = None, dilation_rate: Any = 1,
+    data_format: str | None = None, dilation_rate: Any = 1, bias: Value | None = None,
 ) -> Value:  # fmt: skip
     """A convolution in as many groups as there are channels."""
     window, (channels, multiplier) = _window(kernel), kernel.shape[-2:]
@@ -107,7 +107,7 @@ def depthwise_conv(
         flat.shape = grouped
         weight = _weight(w, flat)
     return w.node(
-        "Conv", inputs, weight, kernel_shape=window, strides=g.strides, dilations=g.dilation, group=channels,
+        "Conv", inputs, weight, bias, kernel_shape=window, strides=g.strides, dilations=g.dilation, group=channels,
         **_places(inputs, window, g),
     )  # fmt: skip
 
@@ -119,7 +119,7 @@ def _depthwise(array: np.ndarray) -> np.ndarray:
 
 def conv_transpose(
     w: Writer, inputs: Value, kernel: Value, strides: Any = 1, padding: str = "valid", output_padding: Any = None,
-    data_format: str | None = None, dilation_rate: Any = 1,
+    data_format: str | None = None, dilation_rate: Any = 1, bias: Value | None = None,
 ) -> Value:  # fmt: skip
     window = _window(kernel)
     n = len(window)
@@ -129,7 +129,7 @@ def conv_transpose(
         for size, s, d, extra in zip(window, g.strides, g.dilation, output_paddings(output_padding, n), strict=True)
     ]
     return w.node(
-        "ConvTranspose", inputs, _weight(w, kernel), kernel_shape=window, strides=g.strides, dilations=g.dilation,
+        "ConvTranspose", inputs, _weight(w, kernel), bias, kernel_shape=window, strides=g.strides, dilations=g.dilation,
         pads=[a for a, _ in crops] + [max(b, 0) for _, b in crops], output_padding=[max(-b, 0) for _, b in crops],
     )  # fmt: skip
 
