@@ -19,6 +19,8 @@ from unidl.errors import BackendError
 _COMMANDS = {
     "backends": ("unidl.cli.backends", "show the backends found and which one would be used (the default)"),
     "compare": ("unidl.cli.compare", "run one model on several engines and show where they first differ"),
+    "convert": ("unidl.cli.convert", "write a model, or its weights, in another format"),
+    "run": ("unidl.cli.run", "run an ONNX model on arrays in files"),
     "config": ("unidl.cli.config", "show or change the user's settings"),
 }
 

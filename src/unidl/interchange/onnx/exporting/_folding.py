@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -94,5 +94,5 @@ def _before(w: Emitter, x: SymbolicTensor) -> tuple[Node | None, Value | None]:
     return (node, None) if _is_weighted(node) else (None, None)
 
 
-def _is_weighted(node: Any) -> bool:
+def _is_weighted(node: Any) -> TypeGuard[Node]:
     return isinstance(node, Node) and node.op.name in _BEFORE

@@ -1,0 +1,114 @@
+"""``unidl convert``: a model or its weights from one format to another.
+
+The exit status is 0 if the new file is there, 1 if it cannot be written; what was there before is then as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+_WEIGHTS = (".safetensors", ".weights.h5", ".weights.json")
+#: End of a file's name to the format of `Model.export`.
+_FORMATS = {".pt2": "torch", ".pt": "torchscript", "-symbol.json": "mxnet"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        metavar="A",
+        help="a .keras or .onnx file, a Python file SCRIPT.py[:NAME] that makes the model, or a file of weights (then "
+        "--model says of what)",
+    )
+    parser.add_argument(
+        "target",
+        metavar="B",
+        help="a .onnx, .keras, .safetensors or .weights.h5 file, or a file or folder in the engine's own --format",
+    )
+    parser.add_argument("--model", metavar="M", help="the model whose weights are in A: a .keras file or a Python file")
+    parser.add_argument("--format", metavar="F", help="of B, if its name does not say it (see Model.export)")
+    parser.add_argument("--opset", type=int, metavar="N", help="ONNX: the version of its operators")
+    parser.add_argument("--external-data", action="store_true", help="ONNX: put the weights into a file beside B")
+    parser.add_argument("--fold-batch-norm", action="store_true", help="ONNX: put batch normalization into weights")
+    parser.add_argument("--verify", action="store_true", help="ONNX: compare with what onnxruntime computes")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read A, write B."""
+    try:
+        model = _read(arguments.source, arguments.model)
+        print(_write(model, arguments.target, arguments))
+    except (ValueError, TypeError, AttributeError, OSError, ImportError) as error:
+        print(f"unidl: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read(source: str, of: str | None) -> Any:
+    """The model in a file, or the model `of` with the weights in the file.
+
+    Raises:
+        ValueError: if the file's name does not say what it is.
+    """
+    if source.endswith(_WEIGHTS):
+        if of is None:
+            raise ValueError(f"{source} holds weights only: say with --model of which model they are.")
+        model = _read(of, None)
+        model.load_weights(source)
+        return model
+    if of is not None:
+        raise ValueError(f"--model is for files of weights ({', '.join(_WEIGHTS)}), and {source} is none.")
+    if source.endswith((".keras", ".h5")):
+        from unidl.saving import load_model
+
+        return load_model(source)
+    if source.endswith(".onnx"):
+        import importlib
+
+        return importlib.import_module("unidl.onnx").load(source)
+    script, _, name = source.partition(":")
+    if script.endswith(".py"):
+        from unidl.testing.compare_worker import load
+
+        return load(script, name)[0]
+    raise ValueError(f"{source} is no .keras, .onnx or .py file, nor a file of weights ({', '.join(_WEIGHTS)}).")
+
+
+def _write(model: Any, target: str, arguments: argparse.Namespace) -> str:
+    """Write `model`; what to say about it.
+
+    Raises:
+        ValueError: if the name does not say which format is meant, or options of ONNX are given for another.
+    """
+    format = arguments.format or _format_of(target)
+    if format == "onnx":
+        from unidl.onnx import export
+
+        written = export(
+            model, target, opset=arguments.opset, external_data=arguments.external_data or None,
+            fold_batch_norm=arguments.fold_batch_norm, verify=arguments.verify,
+        )  # fmt: skip
+        return str(written)
+    if arguments.opset or arguments.external_data or arguments.fold_batch_norm or arguments.verify:
+        raise ValueError(f"--opset, --external-data, --fold-batch-norm and --verify are for ONNX, not for {target}.")
+    if format == "keras":
+        model.save(target)
+    elif format == "weights":
+        model.save_weights(target)
+    else:
+        model.export(target, format=format)
+    return f"{target}: {format}"
+
+
+def _format_of(target: str) -> str:
+    if target.endswith(".onnx"):
+        return "onnx"
+    if target.endswith((".keras", ".h5")) and not target.endswith(_WEIGHTS):
+        return "keras"
+    if target.endswith(_WEIGHTS):
+        return "weights"
+    for end, format in _FORMATS.items():
+        if target.endswith(end):
+            return format
+    raise ValueError(f"The name {target} does not say in which format it is to be: give --format.")
