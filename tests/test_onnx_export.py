@@ -16,6 +16,7 @@ from onnx_models import EXAMPLES, NETS, NOT_EXAMPLES, agrees, data_for, models_o
 from test_layers import built, functional
 
 import unidl
+import unidl.onnx
 from unidl import layers, ops, tree
 from unidl.backend import active
 from unidl.errors import GraphError, OpError, UntraceableError
@@ -165,3 +166,34 @@ def test_trained_model_and_seen_shapes(tmp_path: Path) -> None:
     model(np.ones((2, 4), "float32"))
     export(model, tmp_path / "own.onnx", input_spec=[("batch", 4)])
     agrees(tmp_path / "own.onnx", model, np.ones((5, 4), "float32"))
+
+
+# -- and back ------------------------------------------------------------------------------------------
+
+#: `unidl.onnx.load`, where this version has it.
+load = getattr(unidl.onnx, "load", None)
+reads = pytest.mark.skipif(load is None, reason="nothing reads ONNX files here")
+
+
+@reads
+@pytest.mark.parametrize("name", NETS)
+def test_nets_load_back_on_every_engine(name: str, tmp_path: Path) -> None:
+    assert load is not None
+    model, path = shaken(NETS[name]()), tmp_path / "net.onnx"
+    export(model, path)
+    loaded = load(path)
+    for batch, time in ((3, 4), (1, 6)):
+        agrees(path, loaded, data_for(name, batch, time))
+
+
+@reads
+@pytest.mark.parametrize("case", [c for c in CASES if c.name not in HOST and EXHAUSTIVE], ids=lambda case: case.name)
+def test_every_layer_loads_back(case: Case, tmp_path: Path) -> None:
+    assert load is not None
+    layer, *_ = built(case)
+    path = tmp_path / "layer.onnx"
+    export(functional(case, layer), path)
+    loaded = load(path)
+    for sizes in (SIZES, OTHER_SIZES):
+        inputs, tensors = data(case, sizes)
+        agrees_flat(path, loaded, [*tree.flatten(inputs), *tree.flatten(tensors)])

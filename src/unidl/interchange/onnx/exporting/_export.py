@@ -213,7 +213,7 @@ def _model_proto(graph: Any, opset: int, doc: str, metadata: dict[str, str]) -> 
 def _write(path: Path, data: Path | None, writer: Emitter, model: Any) -> None:
     """Write model and weights, and have them checked."""
     onnx = library()
-    model.graph.initializer.extend(_weights.initializers(writer, _weights.nowhere(), ""))
+    model.graph.initializer.extend(_weights.outlines(writer))
     _name_sizes(model, onnx.shape_inference.infer_shapes(model, data_prop=True))
     del model.graph.initializer[:]
     with contextlib.ExitStack() as stack:

@@ -93,10 +93,8 @@ class Emitter(Writer):
     def emit(self, node: Node) -> None:
         """Write one op of the graph."""
         previous = self.path, self.op, self.specs
-        self.path, self.op = "/".join(p for p in (self.graph_name, node.path) if p), node.op.name
+        self.path, self.op = node.path or self.graph_name, node.op.name
         self.specs = [TensorSpec(o.shape, o.dtype) for o in node.outputs]
-        if node.path.partition("/")[0] == self.graph_name:
-            self.path = node.path
         try:
             if not self._folded(node) and not self._normalized(node) and not self._written(node):
                 self._decomposed(node)

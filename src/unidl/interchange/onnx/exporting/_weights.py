@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any, BinaryIO
 
@@ -18,11 +17,6 @@ _SMALL = 1024
 _ALIGNED = 4096
 
 
-def nowhere() -> BinaryIO:
-    """A file that keeps nothing: for looking at a model without its large weights."""
-    return open(os.devnull, "wb")
-
-
 def size(writer: Writer) -> int:
     """The bytes of all initializers."""
     return sum(_bytes(v) for v in writer.initializers.values())
@@ -34,26 +28,44 @@ def _bytes(value: Value) -> int:
     return int(np.prod(value.shape, dtype="int64")) * int(numpy_dtype(value.dtype).itemsize)
 
 
+def outlines(writer: Writer) -> list[Any]:
+    """A TensorProto for each initializer, the large ones without their numbers."""
+    onnx = library()
+    found = []
+    for name, value in writer.initializers.items():
+        if _bytes(value) < _SMALL:
+            found.append(_tensor(writer, name, value, np.ascontiguousarray(writer.array(value))))
+        else:
+            tensor = onnx.TensorProto(name=name, data_type=writer.type(value.dtype), dims=value.shape)
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value="none")
+            found.append(tensor)
+    return found
+
+
+def _tensor(writer: Writer, name: str, value: Value, array: np.ndarray) -> Any:
+    swapped = array.byteswap() if sys.byteorder == "big" else array
+    return library().TensorProto(
+        name=name, data_type=writer.type(value.dtype), dims=value.shape, raw_data=swapped.tobytes()
+    )
+
+
 def initializers(writer: Writer, data: BinaryIO | None, location: str) -> list[Any]:
     """A TensorProto for each initializer; the large ones are written to `data`, one at a time."""
     onnx = library()
     found = []
     for name, value in writer.initializers.items():
-        tensor = onnx.TensorProto(name=name, data_type=writer.type(value.dtype), dims=value.shape)
-        array = writer.array(value)
-        assert array is not None
-        if tuple(array.shape) != tuple(value.shape):
-            raise AssertionError(f"initializer {name!r} has shape {array.shape}, not {value.shape}")
-        array = np.ascontiguousarray(array)
-        if sys.byteorder == "big":
-            array = array.byteswap()
+        # (`ascontiguousarray` gives tensors without dimensions one.)
+        array = np.ascontiguousarray(writer.array(value)).reshape(value.shape)
         if data is None or array.nbytes < _SMALL:
-            tensor.raw_data = array.tobytes()
-        else:
-            data.write(bytes(-data.tell() % _ALIGNED))
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            for key, entry in (("location", location), ("offset", data.tell()), ("length", array.nbytes)):
-                tensor.external_data.add(key=key, value=str(entry))
-            data.write(array.reshape(-1).view(np.uint8).data)
+            found.append(_tensor(writer, name, value, array))
+            continue
+        tensor = onnx.TensorProto(name=name, data_type=writer.type(value.dtype), dims=value.shape)
+        data.write(bytes(-data.tell() % _ALIGNED))
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, entry in (("location", location), ("offset", data.tell()), ("length", array.nbytes)):
+            tensor.external_data.add(key=key, value=str(entry))
+        swapped = array.byteswap() if sys.byteorder == "big" else array
+        data.write(swapped.reshape(-1).view(np.uint8).data)
         found.append(tensor)
     return found

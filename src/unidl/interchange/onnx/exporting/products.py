@@ -43,9 +43,18 @@ def attention(
     scale: float | None = None,
     is_causal: bool = False,
 ) -> Value:
-    if query.dtype == "bfloat16" or mask is not None:
-        return NotImplemented  # a target that sees nothing is left undefined by ONNX
-    return w.node("Attention", query, key, value, is_causal=int(is_causal), scale=scale)
+    if query.dtype in ("bfloat16", "float16", "float64"):
+        return NotImplemented
+    bias = None
+    if mask is not None:
+        rows, columns = (1, 1, *mask.shape)[-2:]
+        if (
+            is_causal or len(mask.shape) < 2 or columns == 1 or (rows == 1 and w.opset < 25)
+        ):  # onnxruntime does not spread these
+            return NotImplemented
+        # A large negative number for what is hidden, not False: a target that sees nothing gets the mean of all values.
+        bias = w.where(mask, w.constant(0, query.dtype), w.constant(-1e38, query.dtype))
+    return w.node("Attention", query, key, value, bias, is_causal=int(is_causal), scale=scale)
 
 
 TABLE: dict[str, Emit] = {
