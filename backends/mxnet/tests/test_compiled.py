@@ -107,6 +107,23 @@ def test_a_channels_last_net_is_transposed_at_its_edges_only() -> None:
         np.testing.assert_allclose(compiled.asnumpy(), plain.asnumpy(), rtol=1e-4, atol=1e-5)
 
 
+def test_padding_and_kept_dimensions_stay_channels_first() -> None:
+    kernel = variable(array(3, 3, 3, 4))
+
+    def net(x: Any) -> Any:
+        x = ops.pad(ops.conv(x, kernel), ((0, 0), (1, 2), (0, 1), (0, 0)))
+        return ops.mean(x * ops.sigmoid(ops.mean(x, (1, 2), True)), (1, 2))
+
+    data = array(2, 8, 8, 3)
+    graph = record(net, data)
+    run = active.executable(graph)
+    assert isinstance(run, Executable)
+    assert operators(run)["_np_transpose"] == 2  # the input and the kernel
+    np.testing.assert_allclose(
+        run(active.to_tensor(data))[0].asnumpy(), replay(graph, active)(active.to_tensor(data))[0].asnumpy(), atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("axis", [-1, 1])
 def test_batch_normalization_is_one_kernel_where_nobody_differentiates_its_moments(axis: int) -> None:
     mean = variable(np.zeros(3), False)

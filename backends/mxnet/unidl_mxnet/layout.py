@@ -45,8 +45,10 @@ class ChannelsFirst(Layout):
         return result
 
     def side(self, x: Symbol, shape: tuple[int | None, ...]) -> Symbol | None:
-        if x.native is None or tuple(x.shape or ()) == tuple(shape):
-            return self.first(x) if tuple(x.shape or ()) == tuple(shape) else None
+        if x.native is None:
+            return self.first(x) if len(x.shape or ()) == len(shape) else None
+        if tuple(x.shape or ()) == tuple(shape):
+            return self.first(x)
         if x.shape == ():
             return x
         if x.shape is not None and len(x.shape) == 1 and x.shape[0] == shape[-1]:

@@ -47,13 +47,13 @@ def attention(
         return NotImplemented
     bias = None
     if mask is not None:
-        rows, columns = (1, 1, *mask.shape)[-2:]
-        if (
-            is_causal or len(mask.shape) < 2 or columns == 1 or (rows == 1 and w.opset < 25)
-        ):  # onnxruntime does not spread these
-            return NotImplemented
+        if is_causal:
+            return NotImplemented  # what comes later would be hidden more than what the mask hides
         # A large negative number for what is hidden, not False: a target that sees nothing gets the mean of all values.
         bias = w.where(mask, w.constant(0, query.dtype), w.constant(-1e38, query.dtype))
+        times = (query.shape[2], key.shape[2])
+        if None in times or mask.shape[-2:] != times:  # onnxruntime does not spread these axes
+            bias = w.node("Expand", bias, w.node("Concat", w.dim(query, 2), w.dim(key, 2), axis=0))
     return w.node("Attention", query, key, value, bias, is_causal=int(is_causal), scale=scale)
 
 
