@@ -222,7 +222,12 @@ def _write(path: Path, data: Path | None, writer: Emitter, model: Any) -> None:
     if data is not None and not data.stat().st_size:
         data.unlink()
     path.write_bytes(model.SerializeToString())
-    onnx.checker.check_model(str(path), full_check=True)
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise GraphError(
+            f"ONNX: the checker refuses what unidl made of {model.graph.name!r}, which is unidl's mistake: {error}"
+        ) from error
 
 
 def _name_sizes(model: Any, inferred: Any) -> None:

@@ -17,6 +17,7 @@ from unidl.graph.symbolic import Node, Shape, SymbolicTensor, TensorSpec, substi
 from unidl.interchange.onnx.exporting._folding import folded
 from unidl.interchange.onnx.exporting._tables import LACKING, TABLE
 from unidl.interchange.onnx.exporting._writer import Value, Writer
+from unidl.ops._structured import STRUCTURED
 
 #: Constants computed from constants are put into the file in place of the nodes, up to so many bytes.
 _FOLDED = 1 << 16
@@ -113,7 +114,8 @@ class Emitter(Writer):
             return False
         if dtype := next((t.dtype for t in (*node.inputs(), *node.outputs) if t.dtype in COMPLEX), None):
             if node.inner is None:
-                self.type(dtype)
+                self.type(dtype)  # refuses it
+            return False
         args = substitute(node.args, self.read)
         results = self.layout.call(name, lambda *a: emitter(self, *a), args)
         if results is NotImplemented:
@@ -163,7 +165,7 @@ class Emitter(Writer):
 
     def _folded(self, node: Node) -> bool:
         """Whether the node reads constants only and its outputs are small: then they are constants now."""
-        if node.op.kind != "primitive" or "generator" in node.op.parameters or node.op.name in _STRUCTURED:
+        if node.op.kind != "primitive" or "generator" in node.op.parameters or node.op.name in STRUCTURED:
             return False
         tensors = list(symbols(node.args))
         if any(self.read(t).host is None for t in tensors):
@@ -193,6 +195,3 @@ class Emitter(Writer):
                 value.variable = variable
             self.bind(tensor, value)
         return True
-
-
-_STRUCTURED = frozenset({"branch", "loop", "steps", "with_gradient", "recomputed"})

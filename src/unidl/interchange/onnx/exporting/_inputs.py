@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from unidl import tree
-from unidl.backend import active
 from unidl.dtypes import dtype_name, floatx
 from unidl.errors import GraphError
 from unidl.graph.graph import Graph
@@ -143,7 +142,3 @@ def sample(declared: Sequence[Declared], seed: int = 0) -> list[Any]:
         drawn = rng.integers(0, 2, shape) if "int" in d.dtype or d.dtype == "bool" else rng.standard_normal(shape)
         arrays.append(drawn.astype(numpy_dtype(d.dtype)))
     return arrays
-
-
-def native(arrays: Sequence[Any], declared: Sequence[Declared]) -> list[Any]:
-    return [active.to_tensor(a, d.dtype) for a, d in zip(arrays, declared, strict=True)]

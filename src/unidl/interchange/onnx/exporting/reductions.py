@@ -42,20 +42,18 @@ def _extreme(op_type: str, merge: str) -> Emit:
     return emit
 
 
-def any_(w: Writer, x: Value, axis: Any = None, keepdims: bool = False) -> Value:
+def _some(w: Writer, flags: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
     """Whether the number of true elements is positive: that of none is 0."""
-    count = w.reduce("ReduceSum", w.cast(as_bool(w, x), "int32"), _axes(x, axis), keepdims)
+    count = w.reduce("ReduceSum", w.cast(flags, "int32"), axes, keepdims)
     return w.node("Greater", count, w.constant(0, "int32"), dtype="bool")
 
 
+def any_(w: Writer, x: Value, axis: Any = None, keepdims: bool = False) -> Value:
+    return _some(w, as_bool(w, x), _axes(x, axis), keepdims)
+
+
 def all_(w: Writer, x: Value, axis: Any = None, keepdims: bool = False) -> Value:
-    false = w.node("Not", as_bool(w, x))
-    return w.node("Not", any_(w, _of(false, x), axis, keepdims))
-
-
-def _of(value: Value, x: Value) -> Value:
-    value.shape = x.shape
-    return value
+    return w.node("Not", _some(w, w.node("Not", as_bool(w, x)), _axes(x, axis), keepdims))
 
 
 def _place(op_type: str) -> Emit:
