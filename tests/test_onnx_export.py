@@ -38,7 +38,7 @@ HOST = {
     **dict.fromkeys(("integers", "integers_oov", "integers_tf_idf"), "the vocabulary is a table of the host"),
 }
 #: Layers that need a newer opset than 13, and which.
-NEWER = {"equalization": 16, "equalization_bins": 16, "clahe": 16}
+NEWER = dict.fromkeys(("equalization", "equalization_bins", "clahe", "clahe_any_size"), 16)
 
 
 def op_types(path: Path) -> list[str]:
