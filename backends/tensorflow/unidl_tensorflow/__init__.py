@@ -206,7 +206,13 @@ class TensorFlowBackend(Backend):
         return dataset(elements, spec, length)
 
     def set_seed(self, seed: int) -> None:
-        tf.random.set_seed(seed)
+        random.set_seed(seed)
+
+    def random_state(self) -> dict[str, np.ndarray]:
+        return random.random_state()
+
+    def set_random_state(self, state: dict[str, np.ndarray]) -> None:
+        random.set_random_state(state)
 
     def host_call(self, fn: Callable[..., np.ndarray], shape: Any, dtype: str, *tensors: Tensor) -> Tensor:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)

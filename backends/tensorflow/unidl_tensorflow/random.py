@@ -1,21 +1,61 @@
-"""Random numbers from TensorFlow's own generators."""
+"""Random numbers from one generator whose state is a variable: compiled steps go on where it stands.
+
+TensorFlow's own random ops (`tf.random.uniform`) keep their state inside kernels, where nobody can read or set it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 from unidl.dtypes import floatx
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any
 
+#: TensorFlow's number for Philox (J. Salmon et al., SC 2011), whose state is (128 bits of counter, 64 bits of key).
+_PHILOX = 1
+#: Made when it is first needed: before, programs may still choose devices.
+_made: dict[str, Any] = {}
+
+
+def _state() -> Any:
+    """The generator's state: a variable of three int64."""
+    if "state" not in _made:
+        with tf.init_scope():
+            seed = _made.get("seed", int.from_bytes(os.urandom(7), "little"))
+            _made["state"] = tf.Variable(_fresh(seed), trainable=False, name="random_state")
+    return _made["state"]
+
+
+def _fresh(seed: int) -> np.ndarray:
+    return np.array([0, 0, seed], np.int64)
+
+
+def set_seed(seed: int) -> None:
+    """Start from a seed."""
+    tf.random.set_seed(seed)  # for what users call of TensorFlow, and for the order of its data sets
+    _made["seed"] = seed
+    if "state" in _made:
+        _made["state"].assign(_fresh(seed))
+
+
+def random_state() -> dict[str, np.ndarray]:
+    return {"philox": _state().numpy().copy()}
+
+
+def set_random_state(state: dict[str, np.ndarray]) -> None:
+    _state().assign(state["philox"])
+
 
 class _Drawing(threading.local):
-    """In this thread: what gives a seed for each draw; None: TensorFlow's own state decides."""
+    """In this thread: what gives a seed for each draw; None: the generator is asked."""
 
     seed: Callable[[], Tensor] | None = None
 
@@ -34,44 +74,51 @@ def drawing_from(seed: Tensor) -> Iterator[None]:
         _drawing.seed = previous
 
 
-def new_seed() -> Tensor:
-    """Two ints."""
+def _next() -> tuple[Tensor, Tensor]:
+    """Key and counter of the next draw: each draw has 2**40 blocks of numbers for itself."""
     if _drawing.seed is not None:
-        return tf.random.stateless_uniform((2,), _drawing.seed(), maxval=2**30, dtype=tf.int32, minval=0)
-    return tf.random.uniform((2,), maxval=2**30, dtype=tf.int32)
-
-
-def _uniform(shape: Any, dtype: Any) -> Tensor:
-    if _drawing.seed is None:
-        return tf.random.uniform(shape, dtype=dtype)
-    return tf.random.stateless_uniform(shape, _drawing.seed(), dtype=dtype)
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=_drawing.seed())
+        return key, counter
+    delta = tf.constant(2**32, tf.uint64)  # in units of 256 blocks
+    before = tf.raw_ops.RngReadAndSkip(resource=_state().handle, alg=_PHILOX, delta=delta)
+    words = tf.bitcast(before, tf.uint64)
+    return words[2:], words[:2]
 
 
 def random_uniform(shape: Any, dtype: str | None = None, generator: Any = None) -> Tensor:
-    return _uniform((shape,) if isinstance(shape, int) else shape, dtype or floatx())
+    key, counter = _next()
+    shape = (shape,) if isinstance(shape, int) else shape
+    return tf.raw_ops.StatelessRandomUniformV2(
+        shape=shape, key=key, counter=counter, alg=_PHILOX, dtype=dtype or floatx()
+    )
 
 
 def random_normal(shape: Any, dtype: str | None = None, generator: Any = None) -> Tensor:
+    key, counter = _next()
     shape = (shape,) if isinstance(shape, int) else shape
-    if _drawing.seed is None:
-        return tf.random.normal(shape, dtype=dtype or floatx())
-    return tf.random.stateless_normal(shape, _drawing.seed(), dtype=dtype or floatx())
+    return tf.raw_ops.StatelessRandomNormalV2(
+        shape=shape, key=key, counter=counter, alg=_PHILOX, dtype=dtype or floatx()
+    )
 
 
 def random_dropout(x: Tensor, rate: float, generator: Any = None) -> Tensor:
     if rate == 0:
         return tf.identity(x)
-    keep = _uniform(tf.shape(x), x.dtype) >= rate
+    keep = random_uniform(tf.shape(x), x.dtype) >= rate
     return tf.where(keep, x * (1.0 / (1.0 - rate)), tf.zeros((), x.dtype))
+
+
+def new_seed() -> Tensor:
+    """Two ints for `drawing_from` and TensorFlow's stateless functions, others at each run."""
+    key, counter = _next()
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(shape=(2,), key=key, counter=counter, alg=_PHILOX, dtype=tf.int32)
 
 
 def random_gamma(shape: Any, alpha: Tensor, dtype: str | None = None, generator: Any = None) -> Tensor:
     wide = "float64" if dtype == "float64" else "float32"
     alpha = tf.broadcast_to(tf.cast(alpha, wide), (shape,) if isinstance(shape, int) else shape)
-    if _drawing.seed is None:
-        drawn = tf.random.gamma((), alpha, dtype=wide)
-    else:
-        drawn = tf.random.stateless_gamma(tf.shape(alpha), _drawing.seed(), alpha, dtype=wide)
+    drawn = tf.random.stateless_gamma(tf.shape(alpha), new_seed(), alpha, dtype=wide)
+    drawn.set_shape(alpha.shape)
     return tf.cast(tf.stop_gradient(drawn), dtype or floatx())
 
 

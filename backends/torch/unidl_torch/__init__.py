@@ -295,6 +295,24 @@ class TorchBackend(Backend):
     def set_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
+    def random_state(self) -> dict[str, np.ndarray]:
+        states = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            states |= {f"cuda:{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
+        if torch.backends.mps.is_available():
+            states["mps"] = torch.mps.get_rng_state()
+        return {name: state.numpy().copy() for name, state in states.items()}
+
+    def set_random_state(self, state: dict[str, np.ndarray]) -> None:
+        for name, values in state.items():
+            bits = torch.tensor(values)
+            if name == "cpu":
+                torch.set_rng_state(bits)
+            elif name.startswith("cuda") and int(name[5:]) < torch.cuda.device_count():
+                torch.cuda.set_rng_state(bits, name)
+            elif name == "mps" and torch.backends.mps.is_available():
+                torch.mps.set_rng_state(bits)
+
 
 def _with_gradient(fn: Callable[..., Any], tensors: Sequence[Tensor]) -> Any:
     """Run `fn` inside an autograd function whose backward is the `grad` that `fn` returns."""

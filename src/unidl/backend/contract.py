@@ -282,6 +282,17 @@ class Backend(ABC):
     def set_seed(self, seed: int) -> None:
         """Seed the engine's own generator."""
 
+    def random_state(self) -> dict[str, np.ndarray] | None:
+        """Where the engine's own generators stand, by device; None if the engine does not tell.
+
+        An engine that has it must draw by these generators in compiled steps, too.
+        """
+        return None
+
+    def set_random_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go back to what `random_state` returned; devices that are not there are left out."""
+        raise NotImplementedError(f"The {self.name} backend cannot set the state of its random numbers.")
+
     def host_call(self, fn: Callable[..., np.ndarray], shape: Any, dtype: str, *tensors: Tensor) -> Tensor:
         """The tensor of `shape` (ints and engine sizes) that the host makes, anew at each run.
 

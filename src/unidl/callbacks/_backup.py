@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import tempfile
 import warnings
 from typing import Any
 
-import numpy as np
-
 from unidl import _seed
-from unidl.backend import active
 from unidl.callbacks._base import Callback, Logs
-from unidl.saving.weights import weight_names
 
 
 class BackupAndRestore(Callback):
     """Backs up the state of training, and makes a later `fit` go on from there.
 
-    The backup holds weights, optimizer, metrics, the seed and the place in the data: epoch and batch. A `fit` of the
-    same model on the same data then ends with the same weights as one that was never interrupted: the epochs before
-    are left out, and so are the batches of its epoch that have been seen. What draws random numbers in the model
-    (dropout) goes on exactly on PyTorch and MXNet; on TensorFlow its stream begins anew.
+    A `fit` of the same model on the same data then ends with the same weights, optimizer, metrics and history, bit for
+    bit, as one that was never interrupted, at whatever moment the process died. A backup is a
+    `unidl.saving.Checkpoint` that also holds the state of the other callbacks (`Callback.state_dict`) and the place in
+    the data and in the validation data: epoch, batch, and order.
 
-    It is one file, which is replaced as a whole: a crash during a backup leaves the one before. Other callbacks'
-    state (the patience of `EarlyStopping`) is not part of it.
+    Arrays, `PyDataset` and `tf.data.Dataset` begin at the place. Iterators, loaders and `utils.Dataset` are wound
+    forward: their batches are made and left out. Generators must yield the same again from their beginning; a
+    `tf.data.Dataset` and a `PyDataset` that shuffles itself must be made from the same seed in the same way.
 
     Args:
-        backup_dir: a folder for this run alone; made if need be, and deleted after training.
+        backup_dir: a folder for this run alone; made if need be.
         save_freq: "epoch", or a number of batches after which to save (those of all epochs are counted).
-        double_checkpoint: keep the backup before the latest as well, and use it if the latest cannot be read.
-        delete_checkpoint: delete the folder when training has ended without error.
+        double_checkpoint: keep two backups at least.
+        delete_checkpoint: delete the backups when training has ended without error.
+        max_to_keep: how many backups are kept. If the newest is damaged, the one before it is used, with a warning.
+        background: copy the values and write them while training goes on; see `unidl.saving.Checkpoint`.
+        on_error: "raise" an error if a backup cannot be written, or "warn" and train on; the backups before stay.
 
     Raises:
-        ValueError: for an empty `backup_dir` or a bad `save_freq`; in `fit`, if the model has not been built or the
-            backup is another model's or damaged.
+        ValueError: for an empty `backup_dir`, or a bad `save_freq`, `max_to_keep` or `on_error`; in `fit`, if the model
+            has not been built, or the backups are another model's or damaged.
+        OSError: in `fit`, if a backup cannot be written and `on_error` is "raise".
 
     Example:
         >>> import tempfile, unidl
@@ -44,13 +42,20 @@ class BackupAndRestore(Callback):
         >>> backup = unidl.callbacks.BackupAndRestore(tempfile.mkdtemp() + "/run", save_freq=100)
     """
 
+    saves_training = True
+
     def __init__(
         self,
         backup_dir: Any,
         save_freq: int | str = "epoch",
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
+        max_to_keep: int = 2,
+        background: bool = False,
+        on_error: str = "raise",
     ) -> None:
+        from unidl.saving._checkpoint import Checkpoint
+
         super().__init__()
         if not backup_dir:
             raise ValueError("BackupAndRestore: Empty `backup_dir` argument passed; it must name a folder.")
@@ -61,11 +66,16 @@ class BackupAndRestore(Callback):
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
-        self._weights_path = os.path.join(self.backup_dir, "latest.safetensors")
-        self._prev_weights_path = os.path.join(self.backup_dir, "previous.safetensors")
+        keep = max(max_to_keep, 2) if double_checkpoint else max_to_keep
+        self._checkpoint = Checkpoint(self.backup_dir, None, keep, background, on_error)
         self._current_epoch = 0
         self._last_batch_seen = 0
         self._unsaved = 0
+        self._late_error: OSError | None = None
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        self._checkpoint.model = model
 
     def overrides(self, hook: str) -> bool:
         if hook == "on_train_batch_end" and self.save_freq == "epoch":
@@ -75,121 +85,57 @@ class BackupAndRestore(Callback):
     # -- saving -------------------------------------------------------------------------------
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._current_epoch = epoch
+        self._current_epoch, self._last_batch_seen = epoch, 0
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._last_batch_seen = batch
-        self._unsaved += 1
+        self._unsaved += batch + 1 - self._last_batch_seen
+        self._last_batch_seen = batch + 1
         if self.save_freq != "epoch" and self._unsaved >= int(self.save_freq):
             self._unsaved = 0
-            self._save(self._current_epoch, batch + 1)
+            self._save(self._current_epoch, batch + 1, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._current_epoch, self._last_batch_seen = epoch + 1, 0
         if self.save_freq == "epoch":
-            self._save(epoch + 1, 0)
+            self._save(epoch + 1, 0, logs)
+
+    def _save(self, epoch: int, batch: int, logs: Logs | None) -> None:
+        session = self.model._session.state(batch, logs)
+        self._checkpoint._save({"place": {"epoch": epoch, "batch": batch}, "session": session})
+
+    def settle(self) -> None:
+        """Have nothing being written any more."""
+        try:
+            self._checkpoint.close()
+        except OSError as error:
+            warnings.warn(str(error), stacklevel=2)
+            self._late_error = error
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.delete_checkpoint and os.path.exists(self.backup_dir):
-            shutil.rmtree(self.backup_dir)
-
-    def _save(self, epoch: int, batch: int) -> None:
-        from safetensors.numpy import save_file
-
-        model = self.model
-        state = {
-            "epoch": epoch, "batch": batch, "seed": _seed.snapshot(), "shuffle_index": model._shuffle_index,
-        }  # fmt: skip
-        arrays = {f"model.{name}": active.to_numpy(v) for name, v in weight_names(model).items()}
-        store: dict[str, Any] = {}
-        model.optimizer.save_own_variables(store)
-        arrays |= {f"optimizer.{name}": value for name, value in store.items()}
-        if batch:
-            arrays |= {f"metrics.{i}": active.to_numpy(v) for i, v in enumerate(_metric_variables(model))}
-        os.makedirs(self.backup_dir, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.backup_dir, suffix=".tmp")
-        os.close(handle)
-        try:
-            save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, temporary, {"state": json.dumps(state)})
-            if self.double_checkpoint and os.path.exists(self._weights_path):
-                os.replace(self._weights_path, self._prev_weights_path)
-            os.replace(temporary, self._weights_path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        _reseed(epoch, batch)
+        if self.delete_checkpoint:
+            self._checkpoint.delete()
+        elif self._late_error is not None:
+            raise self._late_error
 
     # -- restoring ----------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._unsaved = 0
-        found = [p for p in (self._weights_path, self._prev_weights_path) if os.path.exists(p)]
-        for path in found:
-            try:
-                state, arrays = _read(path)
-            except ValueError as error:
-                if path == found[-1]:
-                    raise
-                warnings.warn(f"{error} Training goes on from the backup before it.", stacklevel=2)
-                continue
-            self._restore(path, state, arrays)
+        from unidl.training._session import Resume
+
+        self._unsaved, self._late_error = 0, None
+        checkpoint = self._checkpoint
+        checkpoint._try_folder()
+        state = checkpoint._latest()
+        if state is None:
             return
-
-    def _restore(self, path: str, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        from unidl.training.trainer import Resume
-
-        model = self.model
-        if not model.built:
+        if "session" not in state:
             raise ValueError(
-                f"BackupAndRestore has found the backup {path!r}, but model {model.name!r} is not built: begin it with "
-                "an Input, or call it on a batch, before fit()."
+                f"The checkpoints in {self.backup_dir!r} are not of BackupAndRestore: give it a folder of its own."
             )
-        names = weight_names(model)
-        model.optimizer.build(model.trainable_variables)
-        mine: dict[str, Any] = {}
-        model.optimizer.save_own_variables(mine)
-        want = {**{f"model.{n}": tuple(active.shape(v)) for n, v in names.items()},
-                **{f"optimizer.{n}": np.shape(v) for n, v in mine.items()}}  # fmt: skip
-        have = {n: a.shape for n, a in arrays.items() if not n.startswith("metrics.")}
-        if want != have:
-            differ = sorted(n for n in want.keys() | have.keys() if want.get(n) != have.get(n))
-            raise ValueError(
-                f"The backup {path!r} is of another model or optimizer: {', '.join(differ[:8])} differ. Delete the "
-                "folder to train from the beginning."
-            )
-        for name, variable in names.items():
-            variable.assign(arrays[f"model.{name}"])
-        model.optimizer.load_own_variables({n: arrays[f"optimizer.{n}"] for n in mine})
-        metrics = [arrays[f"metrics.{i}"] for i in range(sum(n.startswith("metrics.") for n in arrays))]
+        epoch, batch = state["place"]["epoch"], state["place"]["batch"]
 
         def restore() -> None:
-            for variable, value in zip(_metric_variables(model) if metrics else [], metrics, strict=True):
-                variable.assign(value)
-            _reseed(state["epoch"], state["batch"])
+            checkpoint._set(state, metrics=batch > 0)
+            self._last_batch_seen = batch
 
-        _seed.restore(state["seed"])
-        self._current_epoch, self._last_batch_seen = state["epoch"], max(state["batch"] - 1, 0)
-        model._resume = Resume(state["epoch"], state["batch"], restore, state["shuffle_index"])
-
-
-def _metric_variables(model: Any) -> list[Any]:
-    return [v for metric in model.metrics for v in metric.variables]
-
-
-def _reseed(epoch: int, batch: int) -> None:
-    """Start the engine's generator from a number that depends on the seed and the place in training."""
-    active.set_seed(int(_seed.stream("backup", epoch, batch).integers(0, 2**31 - 1)))
-
-
-def _read(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            state = json.loads(file.metadata()["state"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return {key: state[key] for key in ("epoch", "batch", "seed", "shuffle_index")}, arrays
-    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"The backup {path!r} cannot be read: {error}. Delete the folder to train from the beginning."
-        ) from None
+        _seed.restore(state["random"]["seed"])  # the order of the data depends on it
+        self.model._session.resume = Resume(epoch, batch, state["session"], restore)

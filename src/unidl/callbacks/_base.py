@@ -20,6 +20,9 @@ class Callback:
     """
 
     params: dict[str, Any]
+    #: Whether it saves the state of training. Such a callback comes last, and has a method `settle`, called when `fit`
+    #: ends in whatever way.
+    saves_training: bool = False
     _model: Any = None
 
     def __init__(self) -> None:
@@ -44,6 +47,16 @@ class Callback:
             return True
         older = _ALIASES.get(hook)
         return older is not None and self.overrides(older)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must be kept so that an interrupted `fit` goes on exactly: see `BackupAndRestore`.
+
+        Numbers, strings, arrays, and lists, tuples and dicts of them.
+        """
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to what `state_dict` returned; called after `on_train_begin`."""
 
     # -- training ---------------------------------------------------------------------------
 

@@ -62,6 +62,12 @@ class ModelCheckpoint(Monitor):
             return False
         return super().overrides(hook)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "_batches": self._batches}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 

@@ -35,6 +35,14 @@ class CSVLogger(Callback):
         else:
             self._write([], "w")
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"keys": self.keys, "rows": self._read()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back the rows that the file had then: it may have been begun anew, or have later ones."""
+        self.keys = state["keys"]
+        self._write(state["rows"], "w")
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
         new = [name for name in logs if name not in self.keys]

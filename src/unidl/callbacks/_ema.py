@@ -55,6 +55,13 @@ class SwapEMAWeights(Callback):
         self._averaged()
         self._swapped = False
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"swapped": self._swapped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._swapped = state["swapped"]
+        self._means = [ops.copy(variable) for variable, _ in self._averaged()] if self._swapped else []
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._swap(False)
 

@@ -33,6 +33,12 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         self.epoch.append(epoch)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.history = state["epoch"], state["history"]
+
     def plot(self, path: Any = None) -> Any:
         """Draw the curves, training and validation together for each metric.
 

@@ -21,7 +21,8 @@ class CallbackList:
         params: "verbose", "epochs" and "steps", told to all callbacks.
 
     Attributes:
-        callbacks: all of them, the progress bar last: it shows what the others add to the logs.
+        callbacks: all of them, the progress bar last: it shows what the others add to the logs. Before it those that
+            save training (`Callback.saves_training`).
         wants_train_batch_begin, wants_train_batch_end, and the same of ``test`` and ``predict``: whether
             any callback but the progress bar overrides the hook. If not, the loop need not call it.
 
@@ -55,7 +56,10 @@ class CallbackList:
         bars = [c for c in given if isinstance(c, ProgbarLogger)]
         if add_progbar and not bars and style_of_output(params.get("verbose", 1)) != "none":
             bars.append(ProgbarLogger())
-        self.callbacks: list[Any] = [c for c in given if not isinstance(c, ProgbarLogger)] + bars
+        others = [c for c in given if not isinstance(c, ProgbarLogger)]
+        # What saves training comes after all that have a state.
+        others.sort(key=lambda c: bool(getattr(c, "saves_training", False)))
+        self.callbacks: list[Any] = others + bars
         self._bar = bars[0] if bars else None
         self.params = params
         self.model = model
@@ -86,9 +90,12 @@ class CallbackList:
         return None if self._bar is None else self._bar.updater(kind)
 
     def close(self) -> None:
-        """End a bar that is still drawn, e.g. after an error. Safe to call more than once."""
+        """End what still goes on, e.g. after an error: a bar, writing in the background. May be called again."""
         if self._bar is not None:
             self._bar.close()
+        for callback in self.callbacks:
+            if getattr(callback, "saves_training", False):
+                callback.settle()
 
     def __enter__(self) -> CallbackList:
         return self

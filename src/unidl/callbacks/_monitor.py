@@ -126,6 +126,13 @@ class EarlyStopping(Monitor):
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best, self.best_weights = None, None
 
+    def state_dict(self) -> dict[str, Any]:
+        names = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.get_monitor_value(logs)
         if value is None or epoch < self.start_from_epoch:
@@ -194,6 +201,12 @@ class ReduceLROnPlateau(Monitor):
         self.best = None
         self.wait = self.cooldown_counter = 0
         learning_rates(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"wait": self.wait, "cooldown_counter": self.cooldown_counter, "best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
     def in_cooldown(self) -> bool:
         """Whether it waits after having acted."""

@@ -61,6 +61,9 @@ class OrbaxCheckpoint(ModelCheckpoint):
         os.makedirs(self.directory, exist_ok=True)
         self._step = max((number for number, _ in numbered_checkpoints(self.directory)), default=-1) + 1
 
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "_step": self._step}
+
     @property
     def latest(self) -> str | None:
         """The path of the newest checkpoint; None if there is none."""

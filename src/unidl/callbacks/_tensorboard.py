@@ -97,6 +97,12 @@ class TensorBoard(Callback):
         self._batches = 0
         self._clock = (time.perf_counter(), self._iterations())
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"_batches": self._batches, "_graph_pending": self._graph_pending}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._clock = (time.perf_counter(), self._iterations())
 

@@ -88,7 +88,9 @@ class StepCache:
         flat = [t for t in tree.flatten(batch) if t is not None]
         if not self.model.built:
             self._build(batch)
-        if not self._overridden("train_step", "compute_metrics"):
+        if self._overridden("train_step", "compute_metrics") or self.model.run_eagerly:
+            self._try_build(batch)
+        else:
             with contextlib.suppress(OpError, UntraceableError):
                 self._trace("train", batch, [TensorSpec(tuple(active.shape(t)), active.dtype(t)) for t in flat])
 
@@ -115,7 +117,7 @@ class StepCache:
             if alike != latest[0]:
                 key = (kind, _layout(batch), tuple((dtype(t), _signature(tuple(shape(t)), static)) for t in flat))
                 if key not in functions:
-                    functions[key] = make(batch, flat)
+                    functions[key] = _undisturbed(make, batch, flat)
                 latest[:] = [alike, functions[key]]
             self.latest_inputs = batch[0]
             try:
@@ -261,6 +263,15 @@ class StepCache:
         except Exception:  # recording cannot explain it: the engine's own error stands
             return error
         return error
+
+
+def _undisturbed(make: Callable[..., Any], *args: Any) -> Any:
+    """``make(*args)`` that draws no random numbers: recording runs native code, and must not change what follows."""
+    before = active.random_state()
+    made = make(*args)
+    if before is not None:
+        active.set_random_state(before)
+    return made
 
 
 def _is_plain(batch: Any) -> bool:

@@ -7,34 +7,19 @@ What happens per batch is: fetch the batch, call the step, tell callbacks that a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from unidl import ops, tree
 from unidl.backend import active
 from unidl.config import limited_epochs, limited_steps
+from unidl.training._session import Session
 from unidl.training.learner import Learner, unpack_x_y_sample_weight
 
 #: Which loop a kind of step belongs to, as in `stop_training`.
 _LOOPS = {"train": "training", "test": "evaluating", "predict": "predicting"}
-
-
-class Resume(NamedTuple):
-    """Where an interrupted `fit` goes on: what a callback may set as ``model._resume`` in `on_train_begin`.
-
-    Attributes:
-        epoch: the epoch to go on with.
-        batches: how many of its batches have been seen.
-        restore: sets the metrics; called when they exist and the epoch's first batch is about to be seen.
-        shuffle_index: which random order the data had, for sources that unidl shuffles.
-    """
-
-    epoch: int
-    batches: int
-    restore: Callable[[], None]
-    shuffle_index: int
 
 
 class Trainer(Learner):
@@ -45,8 +30,7 @@ class Trainer(Learner):
     """
 
     history: Any = None
-    _resume: Resume | None = None
-    _shuffle_index: int = 0
+    _session: Session | None = None
 
     # -- loops ------------------------------------------------------------------------------
 
@@ -124,21 +108,25 @@ class Trainer(Learner):
             steps=steps,
         )
         self.history = next((c for c in hooks.callbacks if type(c).__name__ == "History"), None)
-        self._shuffle_index = adapter.shuffle_index
+        self._session = session = Session(self, adapter, validation, hooks.callbacks)
         self.stop_training = False
         self._steps.labels = y
         step = self.make_train_function()
-        self._resume = None
         logs: dict[str, float] = {}
         try:
             hooks.on_train_begin()
-            if self._resume is not None:
-                adapter.go_on(initial_epoch, self._resume.epoch, self._resume.shuffle_index)
-                initial_epoch = self._resume.epoch
+            resume = session.resume
+            if resume is not None:
+                initial_epoch, logs = resume.epoch, resume.state["logs"]
+                session.move_data()
+                if not resume.batch:
+                    session.restore()
+                    epochs = initial_epoch if self.stop_training else epochs
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
                 hooks.on_epoch_begin(epoch)
-                logs = self._run_epoch(adapter, step, hooks, "train", epoch, steps_per_epoch)
+                seen = resume.batch if resume is not None and epoch == resume.epoch else 0
+                logs = self._run_epoch(adapter, step, hooks, "train", epoch, steps_per_epoch, seen)
                 if validation is not None and _is_due(validation_freq, epoch):
                     logs.update(self._validated(validation, hooks, validation_steps))
                 hooks.on_epoch_end(epoch, logs)
@@ -146,34 +134,30 @@ class Trainer(Learner):
                     break
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         finally:
-            self._steps.labels = None
+            self._steps.labels = self._session = None
             hooks.close()
         hooks.on_train_end(logs)
         return self.history
 
     def _run_epoch(
-        self, adapter: Any, step: Callable[[Any], Any], hooks: Any, kind: str, epoch: int, limit: int | None
-    ) -> dict[str, float]:
-        """All batches of one pass; the metrics' values afterwards."""
+        self, adapter: Any, step: Callable[[Any], Any], hooks: Any, kind: str, epoch: int, limit: int | None,
+        seen: int = 0,
+    ) -> dict[str, float]:  # fmt: skip
+        """All batches of one pass but those that have been `seen`; the metrics' values afterwards."""
         begin, end = getattr(hooks, f"on_{kind}_batch_begin"), getattr(hooks, f"on_{kind}_batch_end")
         wants_begin = getattr(hooks, f"wants_{kind}_batch_begin")
         wants_end = getattr(hooks, f"wants_{kind}_batch_end")
         progress = hooks.progress(kind)
-        count = 0
         group, stop = self.steps_per_execution, f"stop_{_LOOPS[kind]}"
         result: Any = None
 
         def logs() -> dict[str, float]:
             return self._logs(result)
 
-        done, self._resume = self._resume if kind == "train" else None, None
-        for count, batch in enumerate(adapter.batches(epoch), 1):
-            if done is not None:
-                if count <= done.batches:
-                    continue
-                self._steps.prepare(batch)
-                done.restore()
-                done = None
+        batches = self._resumed(adapter, epoch, seen) if seen else adapter.batches(epoch)
+        count = seen
+        over = seen and (seen == limit or getattr(self, stop))
+        for count, batch in enumerate(() if over else batches, seen + 1):
             if wants_begin and (count - 1) % group == 0:
                 begin(count - 1)
             result = step(batch)
@@ -184,11 +168,10 @@ class Trainer(Learner):
             # What ended a fit must not end the validation after it, nor a later evaluation.
             if count == limit or getattr(self, stop):
                 break
+        if seen and count == seen and self._session is not None and self._session.resume is not None:
+            return dict(self._session.resume.state["logs"])
         if wants_end and count % group:  # the last group is smaller
             end(count - 1, self._logs(result))
-        if done is not None and count:  # every batch of the epoch had been seen
-            self._steps.prepare(batch)
-            done.restore()
         if count == 0:
             raise ValueError("The data yielded no batch: it is empty, or a generator that has been used up.")
         if limit is not None and count < limit and not getattr(self, stop):
@@ -198,6 +181,20 @@ class Trainer(Learner):
                 stacklevel=3,
             )
         return self._logs(result)
+
+    def _resumed(self, adapter: Any, epoch: int, seen: int) -> Iterator[Any]:
+        """The batches of an epoch after those that have been `seen`, everything being as it was when they had been."""
+        batches = iter(adapter.batches(epoch, seen - 1))
+        latest = next(batches, None)
+        if latest is None:
+            raise ValueError(
+                f"The checkpoint was saved after {seen} batches of epoch {epoch}, but the data has fewer: give fit() "
+                "the data that it had."
+            )
+        self._steps.prepare(latest)
+        assert self._session is not None
+        self._session.restore()
+        return batches
 
     def _logs(self, result: Any) -> dict[str, float]:
         """Numbers for callbacks: the metrics, and what a custom step returned."""

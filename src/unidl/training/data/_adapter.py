@@ -18,6 +18,7 @@ class Adapter:
         steps: batches in an epoch if the caller limits it, else None.
         restarts: whether a new pass begins at the start of the data. Iterators do not restart.
         shuffle_index: which random order the data has, where unidl shuffles it.
+        remembers: whether `position` will be asked for, so that what it needs must be noted.
     """
 
     num_batches: int | None = None
@@ -26,12 +27,17 @@ class Adapter:
     steps: int | None = None
     restarts: bool = True
     shuffle_index: int = 0
+    remembers: bool = False
     _running: Iterator[Batch] | None = None
     _passes: int = 0
+    _given: int = 0
 
-    def _pass(self, epoch: int) -> Iterator[Batch]:
-        """One pass over the data."""
+    def _pass(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """One pass over the data, without its first `start` batches."""
         raise NotImplementedError
+
+    def _repeat(self, passes: int) -> None:
+        """Have the source stand where so many whole passes have been made, if it has a state."""
 
     def _limit(self, steps: int | None) -> None:
         """Set the number of batches of an epoch."""
@@ -41,28 +47,43 @@ class Adapter:
             raise ValueError(f"The number of steps must be a positive int, not {steps!r}.")
         self.steps = self.num_batches = steps
 
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch, as (x, y, sample_weight) of native tensors.
+    def batches(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, as (x, y, sample_weight) of native tensors, without the first `start`.
 
         With `steps`, an epoch goes on where the one before stopped, and a source that can restart
         does so when it is used up. An iterator that is used up ends the epoch early.
         """
-        return self._pass(epoch) if self.steps is None else self._stepped(self.steps)
+        if self.steps is not None:
+            return self._stepped(self.steps, start)
+        self._passes += 1
+        return self._pass(epoch, start)
 
-    def go_on(self, initial: int, epoch: int, shuffle_index: int) -> None:
-        """Stand where a run that began at epoch `initial` stood before `epoch`, with its order of the data."""
-        self.shuffle_index = shuffle_index
-        if self.steps is not None or not self.restarts:
-            for past in range(initial, epoch):
-                for _ in self.batches(past):
-                    pass
+    def position(self, batch: int) -> dict[str, Any]:
+        """Where the source stands after `batch` batches of an epoch: a state for `go_on`."""
+        given = batch if self.steps is None else self._given
+        return {"shuffle_index": self.shuffle_index, "passes": self._passes, "batch": given}
 
-    def _stepped(self, steps: int) -> Iterator[Batch]:
-        done, idle = 0, False
+    def go_on(self, position: dict[str, Any], again: int = 0) -> None:
+        """Stand where `position` was taken, in an adapter of the same data, or `again` batches before.
+
+        Without `steps` it is the caller who then begins in the middle of an epoch, by ``batches(epoch, start)``.
+        """
+        self.shuffle_index = position["shuffle_index"]
+        passes, batch = position["passes"], position["batch"]
+        self._repeat(passes - 1 if batch else passes)
+        self._passes, self._given = passes, batch - again
+        if self.steps is None:
+            self._passes -= 1 if batch else 0
+        elif batch:
+            self._running = self._pass(passes - 1, self._given)
+
+    def _stepped(self, steps: int, done: int) -> Iterator[Batch]:
+        idle = False
         while done < steps:
             if self._running is None:
                 self._running = self._pass(self._passes)
                 self._passes += 1
+                self._given = 0
             batch = next(self._running, None)
             if batch is None:
                 self._running = None
@@ -72,4 +93,5 @@ class Adapter:
                 continue
             idle = False
             done += 1
+            self._given += 1
             yield batch

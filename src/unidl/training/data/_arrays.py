@@ -90,19 +90,20 @@ class ArrayAdapter(Adapter):
 
     # -- batches ------------------------------------------------------------------------------
 
-    def _pass(self, epoch: int) -> Iterator[Batch]:
+    def _pass(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         order = self._order(epoch)
-        return iter(self._pack(self._native_rows(order) if self.resident else self._host_rows(order)))
+        return iter(self._pack(self._native_rows(order, start) if self.resident else self._host_rows(order, start)))
 
-    def _native_rows(self, order: np.ndarray | None) -> Iterator[tuple[Any, ...]]:
+    def _native_rows(self, order: np.ndarray | None, start: int) -> Iterator[tuple[Any, ...]]:
         take, cut = active.table["take"], active.cut
         index = None if order is None else active.to_tensor(order)
         leaves, size, chunk, samples = self._leaves, self.batch_size or 1, self._chunk, self.samples
         if samples <= size and index is None:
-            yield tuple(leaves)
+            if start == 0:
+                yield tuple(leaves)
             return
         full = samples // size
-        for first in range(0, full, chunk):
+        for first in range(start, full, chunk):
             count = min(chunk, full - first)
             part = slice(first * size, (first + count) * size)
             rows = [t[part] for t in leaves] if index is None else [take(t, index[part], 0) for t in leaves]
@@ -110,14 +111,14 @@ class ArrayAdapter(Adapter):
                 yield tuple(rows)
             else:
                 yield from zip(*[cut(t, count) for t in rows], strict=True)
-        if full * size < samples:
+        if full * size < samples and start <= full:
             part = slice(full * size, samples)
             yield tuple([t[part] if index is None else take(t, index[part], 0) for t in leaves])
 
-    def _host_rows(self, order: np.ndarray | None) -> Iterator[tuple[Any, ...]]:
+    def _host_rows(self, order: np.ndarray | None, start: int) -> Iterator[tuple[Any, ...]]:
         size = self.batch_size or 1
-        for start in range(0, self.samples, size):
-            part = slice(start, start + size)
+        for first in range(start * size, self.samples, size):
+            part = slice(first, first + size)
             if order is None:
                 yield tuple([to_native(a[part]) for a in self._leaves])
                 continue
