@@ -91,7 +91,7 @@ def test_a_backup_after_the_last_batch_of_an_epoch(tmp_path):
     x, y = data()
     folder = tmp_path / "backup"
     with pytest.raises(Stop):
-        model().fit(x, y, batch_size=6, epochs=2, verbose=0, callbacks=[BackupAndRestore(folder, 4), StopAt(4)])
+        model().fit(x, y, batch_size=6, epochs=2, verbose=0, callbacks=[BackupAndRestore(folder, 4), StopAt(5)])
     again = model(seed=1)
     history = again.fit(x, y, batch_size=6, epochs=2, verbose=0, callbacks=[BackupAndRestore(folder, 4)])
     whole = model()
@@ -135,13 +135,13 @@ def test_a_damaged_backup(tmp_path):
     assert sorted(os.listdir(folder)) == ["checkpoint-0.safetensors", "checkpoint-1.safetensors"]
     latest = folder / "checkpoint-1.safetensors"
     latest.write_bytes(latest.read_bytes()[:100])
-    with pytest.warns(UserWarning, match="checkpoint-1.*is damaged.*The one before it is taken"):
+    with pytest.warns(UserWarning, match=r"checkpoint-1.*is damaged.*The one before it is taken"):
         assert run(model(), 2).history == whole
 
     with pytest.raises(Stop):
         run(model(), 1, StopAt(9))
     latest.write_bytes(b"0")
-    with pytest.raises(ValueError, match="is damaged.*Delete the folder"):
+    with pytest.raises(ValueError, match=r"is damaged.*Delete the folder"):
         run(model(), 1)
 
 

@@ -97,7 +97,7 @@ def _write(file: BinaryIO, arrays: dict[str, np.ndarray], state: str) -> None:
     digest = hashlib.sha256(begin)
     _put(file, memoryview(begin))
     for array in parts:
-        data = memoryview(array.reshape(-1).view(np.uint8))
+        data = array.reshape(-1).view(np.uint8).data
         for at in range(0, len(data), _BLOCK):
             block = data[at : at + _BLOCK]
             digest.update(block)
@@ -179,7 +179,7 @@ def _array(file: BinaryIO, begin: int, entry: dict[str, Any]) -> np.ndarray:
     start, stop = entry["data_offsets"]
     array = np.empty(entry["shape"], _dtype(entry["dtype"]))
     file.seek(begin + start)
-    if stop > start and file.readinto(memoryview(array.reshape(-1).view(np.uint8))) != stop - start:  # type: ignore[attr-defined]
+    if stop > start and file.readinto(array.reshape(-1).view(np.uint8).data) != stop - start:  # type: ignore[attr-defined]
         raise DamagedError("it ends too early")
     return array
 
