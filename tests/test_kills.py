@@ -67,8 +67,8 @@ def fates(rng: random.Random, seconds: float) -> Iterator[tuple[str, float]]:
     largest = {"batch": 9, "epoch": 2, "validation": 2, "write": 250}
     largest |= {f"{when} {what}": 5 for when in ("before", "after") for what in ("sync", "rename", "delete")}
     while True:
-        for kind in rng.sample(kinds := [*largest, "write", "time", "time"], len(kinds)):
-            yield kind, rng.uniform(0, seconds) if kind == "time" else rng.randint(1, largest[kind])
+        for kind in rng.sample(kinds := [*largest, "write", *["time"] * 4], len(kinds)):
+            yield kind, rng.uniform(0, 0.5 * seconds) if kind == "time" else rng.randint(1, largest[kind])
 
 
 def test_killed_at_random_moments(tmp_path, capsys):

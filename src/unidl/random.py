@@ -67,6 +67,14 @@ class SeedGenerator(Configurable):
     def state(self, value: Any) -> None:
         self.seed, self.counter = (int(v) for v in value)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The state, for `unidl.saving.Checkpoint`."""
+        return {"state": self.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to what `state_dict` returned."""
+        self.state = state["state"]
+
     def __repr__(self) -> str:
         return f"<SeedGenerator seed={self.seed} counter={self.counter}>"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from unidl import dtypes, ops
 from unidl._objects import Configurable, snake_case
+from unidl.backend import active
 
 
 class Metric(Configurable):
@@ -85,6 +86,15 @@ class Metric(Configurable):
         """Forget all batches."""
         for variable in self.variables:
             variable.assign(ops.zeros_like(variable))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, for `unidl.saving.Checkpoint`."""
+        return {str(i): active.to_numpy(v).copy() for i, v in enumerate(self.variables)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to what `state_dict` returned."""
+        for i, variable in enumerate(self.variables):
+            variable.assign(state[str(i)])
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Take one batch into account."""

@@ -237,11 +237,19 @@ class OptimizerState(Configurable, active.Tracked):  # type: ignore[name-defined
             return
         self.set_weights([store[str(i)] for i in range(len(store))])
 
-    def __reduce__(self) -> Any:
-        """Copies and pickles are made of the configuration and the state."""
+    def state_dict(self) -> dict[str, Any]:
+        """The state as `save_own_variables` puts it, for `unidl.saving.Checkpoint`."""
         store: dict[str, Any] = {}
         self.save_own_variables(store)
-        return _restored, (type(self), self.get_config(), store if self.built else None)
+        return store
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The same as `load_own_variables`."""
+        self.load_own_variables(state)
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles are made of the configuration and the state."""
+        return _restored, (type(self), self.get_config(), self.state_dict() if self.built else None)
 
 
 def _restored(cls: Any, config: dict[str, Any], store: dict[str, Any] | None) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,25 +35,3 @@ def begin_anew(number: int) -> None:
     """Seed an engine that does not tell its state: by the global seed, and the number of a checkpoint."""
     if active.random_state() is None:
         active.set_seed(int(_seed.stream("checkpoint", number).integers(0, 2**31 - 1)))
-
-
-def seed_generators(model: Any) -> list[Any]:
-    """The `SeedGenerator`s that layers hold, each once, in the order of the layers."""
-    from unidl.random import SeedGenerator
-
-    found: dict[int, Any] = {}
-
-    def look(value: Any) -> Iterator[Any]:
-        if isinstance(value, SeedGenerator):
-            yield value
-        elif isinstance(value, (list, tuple)):
-            for item in value:
-                yield from look(item)
-        elif isinstance(value, dict):
-            for item in value.values():
-                yield from look(item)
-
-    for layer in model._flatten_layers():
-        for value in vars(layer).values():
-            found.update((id(generator), generator) for generator in look(value))
-    return list(found.values())

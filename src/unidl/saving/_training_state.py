@@ -10,7 +10,7 @@ import numpy as np
 
 from unidl import tree
 from unidl.backend import active
-from unidl.saving._random_state import random_state, seed_generators, set_random_state
+from unidl.saving._random_state import random_state, set_random_state
 from unidl.saving.weights import weight_names
 
 
@@ -21,13 +21,37 @@ def training_state(model: Any) -> dict[str, Any]:
         "model": {name: active.to_numpy(v) for name, v in weight_names(model).items()},
         "optimizers": {name: [type(o).__name__, _values(o.variables)] for name, o in optimizers.items()},
         "metrics": [[metric.name, _values(metric.variables)] for metric in model.metrics],
-        "generators": [[g.seed, g.counter] for g in seed_generators(model)],
+        "states": _values(_states(model)),
+        "generators": [[g.seed, g.counter] for g in _generators(model)],
         "random": random_state(),
     }
 
 
 def _values(variables: Iterable[Any]) -> list[np.ndarray]:
     return [active.to_numpy(v) for v in variables]
+
+
+def _held(model: Any, kind: type) -> list[Any]:
+    """Objects of `kind` that layers hold in attributes, each once, in the order of the layers."""
+    from unidl.layers._contents import _members
+
+    found: dict[int, Any] = {}
+    for layer in model._flatten_layers():
+        for value in vars(layer).values():
+            found.update((id(item), item) for item in _members(value, kind))
+    return list(found.values())
+
+
+def _generators(model: Any) -> list[Any]:
+    from unidl.random import SeedGenerator
+
+    return _held(model, SeedGenerator)
+
+
+def _states(model: Any) -> list[Any]:
+    """Variables of layers that are no weights: the states of stateful recurrent layers."""
+    weights = {id(v) for v in weight_names(model).values()}
+    return [v for v in _held(model, active.Variable) if id(v) not in weights]
 
 
 def optimizers_of(model: Any) -> dict[str, Any]:
@@ -56,6 +80,8 @@ def check_fit(model: Any, state: dict[str, Any], path: str) -> None:
         )
     want = {name: _kind(active.to_numpy(v)) for name, v in names.items()}
     have = {name: _kind(array) for name, array in state["model"].items()}
+    for what, held in (("states", _states(model)), ("generators", _generators(model))):
+        want[what], have[what] = f"{len(held)} of them", f"{len(state[what])} of them"
     mine = optimizers_of(model)
     for name, (kind, values) in state["optimizers"].items():
         have[name] = kind
@@ -102,7 +128,9 @@ def set_training_state(model: Any, state: dict[str, Any], metrics: bool = True) 
         mine[name].load_own_variables({str(i): value for i, value in enumerate(values)})
     if metrics:
         _set_metrics(model, state["metrics"])
-    for generator, counted in zip(seed_generators(model), state["generators"], strict=False):
+    for variable, value in zip(_states(model), state["states"], strict=True):
+        variable.assign(value)
+    for generator, counted in zip(_generators(model), state["generators"], strict=True):
         generator.seed, generator.counter = counted
     set_random_state(state["random"])
 
