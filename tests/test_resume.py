@@ -292,30 +292,38 @@ def test_callbacks(save_freq, tmp_path):
     def fit() -> dict[str, Any]:
         return {**ARRAYS, "epochs": 6, "callbacks": [EarlyStopping("loss", patience=2, mode="max"), Wobble(), Wobble()]}
 
-    check(plain_model, fit, tmp_path, save_freq, crashes=(6, 3))
+    check(plain_model, fit, tmp_path, save_freq, crashes=(5, 4))
 
 
-def test_dying_after_training_was_stopped(tmp_path):
-    class StopLate(Callback):
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.model.stop_training = epoch == 1
+@pytest.mark.parametrize("save_freq", [1, "epoch"])
+def test_dying_after_training_was_stopped(save_freq, tmp_path):
+    steps = 0
 
-        def on_train_end(self, logs: Any = None) -> None:
-            if dying:
-                raise StopError
+    class StopInTheMiddle(Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epoch = epoch
 
-    def run() -> Any:
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            nonlocal steps
+            steps += 1
+            self.model.stop_training = (self.epoch, batch) == (1, 1)
+
+    def run(folder: str, *more: Any) -> Any:
         unidl.utils.set_random_seed(1)
         model = plain_model()
-        backup = BackupAndRestore(tmp_path / "run", delete_checkpoint=False)
-        return state_of(model, model.fit(**ARRAYS, epochs=5, verbose=0, callbacks=[backup, StopLate()]))
+        callbacks = [BackupAndRestore(tmp_path / folder, save_freq), StopInTheMiddle(), *more]
+        return state_of(model, model.fit(**ARRAYS, epochs=5, verbose=0, validation_split=0.3, callbacks=callbacks))
 
-    dying = True
-    with pytest.raises(StopError):
-        run()
-    dying = False
-    stopped = run()
-    assert stopped[0] == [0, 1] and run() == stopped
+    def die(logs: Any) -> None:
+        raise StopError
+
+    whole = run("whole")
+    assert whole[0] == [0, 1]
+    for moment in ("on_train_end", *(["on_test_begin"] if save_freq == 1 else [])):
+        with pytest.raises(StopError):
+            run("broken", unidl.callbacks.LambdaCallback(**{moment: die}))
+    steps = 0
+    assert run("broken") == whole and steps == 0
 
 
 def test_less_data_than_before(tmp_path):

@@ -99,8 +99,17 @@ class BackupAndRestore(Callback):
             self._save(epoch + 1, 0, logs)
 
     def _save(self, epoch: int, batch: int, logs: Logs | None) -> None:
-        session = self.model._session.state(batch, logs)
+        session = self._session().state(batch, logs)
         self._checkpoint._save({"place": {"epoch": epoch, "batch": batch}, "session": session})
+
+    def _session(self) -> Any:
+        """The running `fit`."""
+        if (session := self.model._session) is None:
+            raise RuntimeError(
+                "BackupAndRestore saves the state of fit(), which is not running. In a loop of your own use "
+                "unidl.saving.Checkpoint."
+            )
+        return session
 
     def settle(self) -> None:
         """Have nothing being written any more."""
@@ -138,4 +147,4 @@ class BackupAndRestore(Callback):
             self._last_batch_seen = batch
 
         _seed.restore(state["random"]["seed"])  # the order of the data depends on it
-        self.model._session.resume = Resume(epoch, batch, state["session"], restore)
+        self._session().resume = Resume(epoch, batch, state["session"], restore)

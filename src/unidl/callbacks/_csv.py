@@ -26,6 +26,7 @@ class CSVLogger(Callback):
         super().__init__()
         self.filename, self.separator, self.append = os.fspath(filename), separator, append
         self.keys: list[str] = []
+        self._rows: list[list[str]] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.keys = []
@@ -36,7 +37,9 @@ class CSVLogger(Callback):
             self._write([], "w")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"keys": self.keys, "rows": self._read()}
+        if self._rows is None:
+            self._rows = self._read()
+        return {"keys": self.keys, "rows": self._rows}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back the rows that the file had then: it may have been begun anew, or have later ones."""
@@ -58,5 +61,6 @@ class CSVLogger(Callback):
             return list(csv.reader(file, delimiter=self.separator))
 
     def _write(self, rows: list[list[str]], mode: str) -> None:
+        self._rows = None
         with open(self.filename, mode, newline="", encoding="utf-8") as file:
             csv.writer(file, delimiter=self.separator, lineterminator="\n").writerows(rows)

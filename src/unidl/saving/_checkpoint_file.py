@@ -1,16 +1,16 @@
 """One file of a checkpoint: safetensors, with a state in JSON and a checksum of the whole file.
 
 Format: https://github.com/huggingface/safetensors: the header's length in 8 bytes, a header in JSON, the arrays. The
-header's metadata has the entries "format", "format_version", "state" and "sha256": the SHA-256 of the file in which
-this entry is 64 zeros. Nothing in such a file is executed when it is read.
+header's metadata has the entries "format", "format_version", "state" and "crc32": the CRC-32 (as zlib has it) of the
+file in which this entry is "00000000". Nothing in such a file is executed when it is read.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,10 +20,10 @@ from unidl.saving._plain_state import packed, unpacked
 from unidl.saving._writing import replacing
 
 FORMAT, VERSION = "unidl checkpoint", 1
-_BLANK = "0" * 64
+_BLANK = "0" * 8
 #: What a header may need at most, in bytes: the limit of the safetensors library.
 _LONGEST_HEADER = 100_000_000
-_BLOCK = 1 << 24
+_BLOCK = 1 << 22
 _DTYPES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
     "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
@@ -54,22 +54,15 @@ def read(path: Path) -> dict[str, Any]:
         ValueError: if it was written by a later version of unidl.
         OSError: if it cannot be opened.
     """
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            header, metadata, raw = _header(file, size)
-            digest = str(metadata["sha256"])
-            if _checksum(file, raw, digest) != digest:
-                raise DamagedError("its checksum is another one")
-            if int(metadata["format_version"]) > VERSION:
-                version = metadata["format_version"]
-            else:
-                version = ""
-                arrays = {name: _array(file, 8 + len(raw), entry) for name, entry in header.items()}
-                state = unpacked(json.loads(metadata["state"]), arrays)
-        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-            raise DamagedError(f"The checkpoint {str(path)!r} is damaged: {error}.") from None
-    if version:
+    try:
+        with open(path, "rb") as file:
+            header, metadata, raw = _header(file, os.fstat(file.fileno()).st_size)
+            arrays = _arrays(file, header, raw, metadata["crc32"])
+        version = int(metadata["format_version"])
+        state = unpacked(json.loads(metadata["state"]), arrays) if version <= VERSION else {}
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise DamagedError(f"The checkpoint {str(path)!r} is damaged: {error}.") from None
+    if version > VERSION:
         raise ValueError(
             f"The checkpoint {str(path)!r} has format version {version}; this version of unidl reads up to {VERSION}. "
             "Install the version that wrote it, or a later one."
@@ -81,7 +74,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _write(file: BinaryIO, arrays: dict[str, np.ndarray], state: str) -> None:
-    metadata = {"format": FORMAT, "format_version": str(VERSION), "sha256": _BLANK, "state": state}
+    metadata = {"format": FORMAT, "format_version": str(VERSION), "crc32": _BLANK, "state": state}
     header: dict[str, Any] = {"__metadata__": metadata}
     parts, end = [], 0
     for name, array in arrays.items():
@@ -94,16 +87,16 @@ def _write(file: BinaryIO, arrays: dict[str, np.ndarray], state: str) -> None:
     if len(raw) > _LONGEST_HEADER:
         raise ValueError(f"A checkpoint's state may need {_LONGEST_HEADER} bytes as JSON, not {len(raw)}.")
     begin = len(raw).to_bytes(8, "little") + raw
-    digest = hashlib.sha256(begin)
+    checksum = zlib.crc32(begin)
     _put(file, memoryview(begin))
     for array in parts:
         data = array.reshape(-1).view(np.uint8).data
         for at in range(0, len(data), _BLOCK):
             block = data[at : at + _BLOCK]
-            digest.update(block)
+            checksum = zlib.crc32(block, checksum)
             _put(file, block)
     file.seek(8 + raw.index(_mark(_BLANK)) + len(_mark("")) - 1)
-    _put(file, memoryview(digest.hexdigest().encode()))
+    _put(file, memoryview(f"{checksum:08x}".encode()))
 
 
 def _put(file: BinaryIO, data: memoryview) -> None:
@@ -124,7 +117,7 @@ def _stored(array: np.ndarray) -> tuple[str, np.ndarray]:
 
 
 def _mark(digest: str) -> bytes:
-    return f'"sha256":"{digest}"'.encode()
+    return f'"crc32":"{digest}"'.encode()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -167,21 +160,21 @@ def _header(file: BinaryIO, size: int) -> tuple[dict[str, Any], dict[str, str], 
     return header, metadata, raw
 
 
-def _checksum(file: BinaryIO, raw: bytes, digest: str) -> str:
-    blank = raw.replace(_mark(digest), _mark(_BLANK), 1)
-    found = hashlib.sha256(len(raw).to_bytes(8, "little") + blank)
-    while block := file.read(_BLOCK):
-        found.update(block)
-    return found.hexdigest()
-
-
-def _array(file: BinaryIO, begin: int, entry: dict[str, Any]) -> np.ndarray:
-    start, stop = entry["data_offsets"]
-    array = np.empty(entry["shape"], _dtype(entry["dtype"]))
-    file.seek(begin + start)
-    if stop > start and file.readinto(array.reshape(-1).view(np.uint8).data) != stop - start:  # type: ignore[attr-defined]
-        raise DamagedError("it ends too early")
-    return array
+def _arrays(file: BinaryIO, header: dict[str, Any], raw: bytes, wanted: str) -> dict[str, np.ndarray]:
+    """The arrays, in the order of the file, if the checksum is as `wanted`."""
+    checksum = zlib.crc32(len(raw).to_bytes(8, "little") + raw.replace(_mark(wanted), _mark(_BLANK), 1))
+    arrays: dict[str, np.ndarray] = {}
+    for name, entry in header.items():
+        arrays[name] = array = np.empty(entry["shape"], _dtype(entry["dtype"]))
+        data = array.reshape(-1).view(np.uint8).data
+        for at in range(0, len(data), _BLOCK):
+            block = data[at : at + _BLOCK]
+            if file.readinto(block) != len(block):  # type: ignore[attr-defined]
+                raise DamagedError("it ends too early")
+            checksum = zlib.crc32(block, checksum)
+    if f"{checksum:08x}" != wanted:
+        raise DamagedError(f"its checksum is {checksum:08x}, not {wanted}")
+    return arrays
 
 
 def _dtype(code: str) -> np.dtype:

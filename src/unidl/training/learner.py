@@ -304,8 +304,8 @@ class Learner:
         return self._made("predict", force)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles are made of: not the functions, which belong to this model's variables."""
-        made = ("train_function", "test_function", "predict_function")
+        """What copies and pickles are made of: not the functions, which belong to this model's variables, nor `fit`."""
+        made = ("train_function", "test_function", "predict_function", "_session")
         return {name: value for name, value in vars(self).items() if name not in made}
 
     def _made(self, kind: str, force: bool) -> Any:
