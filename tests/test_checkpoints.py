@@ -93,6 +93,26 @@ def test_a_loop_of_ones_own_goes_on(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@trains
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "nadam", "ftrl"])
+def test_going_back_in_the_same_process(optimizer, tmp_path):
+    model = net()
+    model.compile(optimizer, "mse")
+
+    def fit() -> list[Any]:
+        model.fit(X, X[:, :1], batch_size=5, shuffle=False, verbose=0)
+        return [*model.get_weights(), *map(active.to_numpy, model.optimizer.variables)]
+
+    fit()
+    checkpoint = Checkpoint(tmp_path, model)
+    checkpoint.save()
+    whole = fit()
+    fit()
+    checkpoint.restore()
+    for one, other in zip(whole, fit(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_weights_and_places(tmp_path):
     model = net()
     checkpoint = Checkpoint(tmp_path / "run", model, max_to_keep=3)
