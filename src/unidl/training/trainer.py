@@ -108,10 +108,10 @@ class Trainer(Learner):
             steps=steps,
         )
         self.history = next((c for c in hooks.callbacks if type(c).__name__ == "History"), None)
-        self._session = session = Session(self, adapter, validation, hooks.callbacks)
         self.stop_training = False
         self._steps.labels = y
         step = self.make_train_function()
+        self._session = session = Session(self, adapter, validation, hooks.callbacks)
         logs: dict[str, float] = {}
         try:
             hooks.on_train_begin()
