@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from unidl._remat import RematScope
     from unidl._scopes import StatelessScope
     from unidl.graph.trace import Trace
+    from unidl.saving._allowance import Allowance
 
 
 class _State(threading.local):
@@ -28,6 +29,7 @@ class _State(threading.local):
         symbolic: how many `SymbolicScope`s are entered.
         sizing: True while a `RematScope` asks for the shape of a layer's output, which does not ask it again.
         remat: the innermost `RematScope`, which holds for layers made now.
+        allowance: how large variables that are made may be, while a model is read from a file.
     """
 
     plain: bool = True
@@ -40,6 +42,7 @@ class _State(threading.local):
     symbolic: int = 0
     sizing: bool = False
     remat: RematScope | None = None
+    allowance: Allowance | None = None
     _trace: Trace | None = None
     _scope: StatelessScope | None = None
     _autocast: str | None = None

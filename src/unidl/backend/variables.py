@@ -145,6 +145,8 @@ class Variable(metaclass=_VariableMeta):
                 raise ValueError("Variable(initializer=<callable>) needs `shape`.")
             dtype = dtype_name(dtype)
             shape = tuple(int(d) for d in shape)
+            if state.allowance is not None:
+                state.allowance.spend(shape, dtype)
             value = initializers.host_value(initializers.get(initializer), shape, dtype)
         else:
             value = host_array(initializer, None if dtype is None else dtype_name(dtype))

@@ -1,45 +1,48 @@
 """Whole models in ``.keras`` archives: configuration, weights, optimizer state, and files of layers.
 
 The format is that of Keras 3 (https://keras.io/api/models/model_saving_apis): a zip of ``metadata.json``,
-``config.json``, ``model.weights.h5`` and ``assets/``. Reading one builds unidl's own and registered classes only,
-follows no links, unpacks nothing outside of a temporary folder, and runs no code.
+``config.json``, ``model.weights.h5`` and ``assets/``, or a folder of these. Reading one builds unidl's own and
+registered classes only, follows no links, unpacks nothing outside of a temporary folder, and runs no code.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import io
 import json
+import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from unidl.saving import hdf5
+from unidl.saving._allowance import Allowance
+from unidl.saving._containers import ASSETS, CONFIG, METADATA, WEIGHTS, container
 from unidl.saving._states import parts_of
 from unidl.saving._writing import replacing
 from unidl.saving.checkpoints import resolved
 from unidl.saving.objects import deserialize_keras_object, serialize_keras_object
 
 FORMAT_VERSION = 1
-_CONFIG, _METADATA, _WEIGHTS, _ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
-#: Greatest size of the JSON parts, and greatest ratio of unpacked to packed size.
-_MOST_JSON, _MOST_RATIO = 256 * 2**20, 200
+_LEGACY = (".h5", ".hdf5")
 
 
 def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
-    """Write a model with weights, optimizer state and how it was compiled into a ``.keras`` archive.
+    """Write a model with weights, optimizer state and how it was compiled.
 
     A crash leaves an old file whole: a temporary file beside it is renamed.
 
     Args:
+        filepath: a name that ends in ``.keras``; in ``.h5`` or ``.hdf5`` for the older format of Keras, which keeps
+            less; or, with ``zipped=False``, the name of a folder.
         overwrite: replace a file that is there.
+        zipped: False writes a folder with the files that are in an archive.
+        include_optimizer: False leaves out the optimizer's state.
 
     Raises:
-        ValueError: if the name does not end in ``.keras``, or the model is not built.
+        ValueError: if the name does not end so, or the model is not built.
         FileExistsError: if the file is there and `overwrite` is False.
         TypeError: if the configuration of a layer has no plain form.
 
@@ -51,32 +54,90 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
         >>> unidl.saving.load_model(path).output_shape
         (None, 2)
     """
-    if kwargs or zipped is False:
-        raise TypeError(f"save() does not take {sorted(kwargs) or 'zipped=False'}: archives are zip files.")
-    path = _checked(filepath)
+    with_optimizer = kwargs.pop("include_optimizer", True)
+    if kwargs:
+        raise TypeError(f"save() does not take {sorted(kwargs)}: the end of the name says which format is written.")
+    path = Path(filepath)
+    if zipped is False and path.suffix == ".keras":
+        raise ValueError(f"zipped=False writes a folder, whose name must not end in .keras: {path.name!r}.")
+    if zipped is not False and not path.name.endswith((".keras", *_LEGACY)):
+        raise _not_a_model(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; pass overwrite=True to replace it.")
     if not model.built:
         raise ValueError(f"Model {model.name!r} is not built: call it on data, or build(shape), before saving it.")
+    if zipped is not False and path.name.endswith(_LEGACY):
+        from unidl.saving import legacy
+
+        legacy.save_model(model, path, with_optimizer)
+        return
+    optimizer = model.optimizer if model.compiled and getattr(model.optimizer, "built", False) else None
     metadata = {
         "keras_version": "3.15.0",
         "unidl_format_version": FORMAT_VERSION,
         "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
     }
-    config = json.dumps(serialize_keras_object(model))
-    optimizer = model.optimizer if model.compiled and getattr(model.optimizer, "built", False) else None
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        archive.writestr(_METADATA, json.dumps(metadata))
-        archive.writestr(_CONFIG, config)
-        weights = io.BytesIO()
+    texts = {METADATA: json.dumps(metadata), CONFIG: json.dumps(serialize_keras_object(model))}
+    write = _write_folder if zipped is False else _write_archive
+    write(path, model, optimizer if with_optimizer else None, texts)
+
+
+def _write_archive(path: Path, model: Any, optimizer: Any, texts: dict[str, str]) -> None:
+    # HDF5 is not written from front to end, so it is made in a file of its own, and not in memory, before it goes in.
+    with replacing(path) as temporary, tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as work:
+        weights = Path(work, WEIGHTS)
         with hdf5.library().File(weights, "w") as file:
             hdf5.write(file, model, optimizer)
-        archive.writestr(_WEIGHTS, weights.getvalue())
-        _write_assets(archive, model)
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, text in texts.items():
+                archive.writestr(name, text)
+            archive.write(weights, WEIGHTS)
+            _save_assets(model, lambda part, folder: _add_all(archive, part, folder))
+
+
+def _write_folder(path: Path, model: Any, optimizer: Any, texts: dict[str, str]) -> None:
+    if path.exists() and not (path.is_dir() and ((path / CONFIG).is_file() or not any(path.iterdir()))):
+        raise FileExistsError(f"{path} is there and is no folder of a model: it is left as it is.")
+    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        work.chmod(0o755)
+        for name, text in texts.items():
+            (work / name).write_text(text, encoding="utf-8")
+        with hdf5.library().File(work / WEIGHTS, "w") as file:
+            hdf5.write(file, model, optimizer)
+        _save_assets(model, lambda part, folder: shutil.copytree(folder, work / ASSETS / part, dirs_exist_ok=True))
+        if path.exists():
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+            path.replace(old)
+            work.replace(path)
+            shutil.rmtree(old)
+        else:
+            work.replace(path)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _save_assets(model: Any, keep: Callable[[str, Path], Any]) -> None:
+    """Let each part that has files write them to a temporary folder, and `keep` what is in it, by the part's path."""
+    for path, part in parts_of(model):
+        if hasattr(part, "save_assets"):
+            with tempfile.TemporaryDirectory() as folder:
+                part.save_assets(folder)
+                keep(path, Path(folder))
+
+
+def _add_all(archive: zipfile.ZipFile, part: str, folder: Path) -> None:
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            archive.write(file, f"{ASSETS}{part}/{file.relative_to(folder).as_posix()}")
 
 
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
-    """Read a model that `save_model`, or Keras 3, wrote.
+    """Read a model that `save_model`, or Keras, wrote: ``.keras`` archives, folders, and ``.h5`` files of Keras 1 to 3.
+
+    Nothing in the file is run, no module is imported for it, and it cannot make unidl take much more memory than it is
+    large itself.
 
     Args:
         custom_objects: name to class or function, for what is neither unidl's nor registered.
@@ -85,58 +146,93 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no such archive, is damaged, or holds what a model file has no business to hold.
+        ValueError: if it is no such file, is damaged, or holds what a model file has no business to hold.
         TypeError: for classes that are not known.
     """
-    path = _checked(resolved(filepath))
-    if not path.is_file():
+    path = Path(resolved(filepath))
+    is_folder = path.is_dir() and (path / CONFIG).exists()
+    if not is_folder and not path.name.endswith((".keras", *_LEGACY)):
+        raise _not_a_model(path)
+    if not is_folder and not path.is_file():
         raise FileNotFoundError(f"There is no model file {path}.")
-    with _opened(path) as archive:
-        config = _json(archive, _CONFIG, path)
-        if not compile and isinstance(config, dict):
-            config.pop("compile_config", None)
-        model = deserialize_keras_object(config, custom_objects, safe_mode)
-        optimizer = model.optimizer if compile and getattr(model, "compiled", False) else None
-        _read_assets(archive, model)
-    with weights_file(path) as file:
-        hdf5.read(file, model, None, source=str(path))
-        if optimizer is not None and "optimizer" in file:
-            optimizer.build(model.trainable_variables)
-            _read_optimizer(file, optimizer, path)
+    if path.name.endswith(_LEGACY) and not is_folder:
+        from unidl.saving import legacy
+
+        return legacy.load_model(path, custom_objects, compile, safe_mode)
+    with container(path) as archive:
+        config, metadata = archive.json(CONFIG), archive.json(METADATA)
+        version = _format_version(metadata, path)
+        weights = archive.weights()
+        with hdf5.opened(weights, f"{WEIGHTS} in {path}") as file:
+            how = config.pop("compile_config", None) if isinstance(config, dict) else None
+            with Allowance(hdf5.size_of(weights), path):
+                model = built_model(lambda: _model(config, custom_objects, safe_mode, version), path)
+                hdf5.read(file, model, None, source=str(path))
+                for part_path, part in parts_of(model):
+                    if hasattr(part, "load_assets"):
+                        with archive.assets(part_path) as folder:
+                            if folder is not None:
+                                part.load_assets(str(folder))
+                if compile and how:
+                    built_model(lambda: _compile(model, how, custom_objects, safe_mode), path)
+                    if getattr(model, "compiled", False) and model.optimizer is not None and "optimizer" in file:
+                        model.optimizer.build(model.trainable_variables)
+                        _read_optimizer(file, model.optimizer, path)
     return model
 
 
-@contextlib.contextmanager
-def weights_file(path: Path) -> Iterator[Any]:
-    """The open HDF5 file at `path`, or the one in the archive there.
+def built_model(make: Callable[[], Any], path: Path) -> Any:
+    """What `make` makes of a configuration; whatever goes wrong with it is an error that names the file.
 
     Raises:
-        ValueError: if it is none, or is damaged.
+        ValueError, TypeError: if it does not describe a model.
     """
-    source: Any = path
-    if path.suffix == ".keras":
-        with _opened(path) as archive:
-            source = io.BytesIO(archive.read(_WEIGHTS))
     try:
-        file = hdf5.library().File(source, "r")
-    except OSError as error:
-        raise ValueError(f"The weights in {path} are damaged: {error}.") from None
-    with file:
-        yield file
+        return make()
+    except (ValueError, TypeError, ImportError, NotImplementedError):
+        raise  # they say what is wrong
+    except (Exception, RecursionError) as error:
+        raise ValueError(
+            f"The configuration in {path} does not describe a model: {type(error).__name__}: {error}."
+        ) from error
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"{path} is no .keras archive: {error}.") from None
-    with archive:
-        _inspect(archive, path)
-        try:
-            yield archive
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path} is damaged: {error}.") from None
+def _model(config: Any, custom_objects: Any, safe_mode: bool, version: int) -> Any:
+    if version < 3:  # Keras 2.12 to 2.15 wrote archives, too
+        from unidl.saving.legacy import current_config
+
+        config = current_config(config)
+    from unidl.models import Model
+
+    model = deserialize_keras_object(config, custom_objects, safe_mode)
+    if not isinstance(model, Model):
+        raise ValueError(f"It describes a {type(model).__name__}, not a model.")
+    return model
+
+
+def _compile(model: Any, how: Any, custom_objects: Any, safe_mode: bool) -> None:
+    from unidl.saving.objects import SafeModeScope, in_safe_mode
+    from unidl.saving.registration import CustomObjectScope
+
+    with CustomObjectScope(custom_objects), SafeModeScope(in_safe_mode(safe_mode)):
+        model.compile_from_config(how)
+
+
+def _format_version(metadata: Any, path: Path) -> int:
+    """The major version of Keras that wrote an archive.
+
+    Raises:
+        ValueError: if a later release of unidl wrote it in a form that this one does not know.
+    """
+    metadata = metadata if isinstance(metadata, dict) else {}
+    own = metadata.get("unidl_format_version", FORMAT_VERSION)
+    if not isinstance(own, int) or own > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} is of format version {own!r}, and this release of unidl knows versions up to {FORMAT_VERSION}: "
+            "install a later one."
+        )
+    major = str(metadata.get("keras_version", "3")).partition(".")[0]
+    return int(major) if major.isdecimal() else 3
 
 
 def _read_optimizer(file: Any, optimizer: Any, path: Path) -> None:
@@ -156,61 +252,8 @@ class _Nothing:
         return None
 
 
-def _checked(filepath: Any) -> Path:
-    path = Path(filepath)
-    if path.suffix != ".keras":
-        raise ValueError(
-            f"Whole models are kept in files that end in .keras, not {path.name!r}. For weights alone there are "
-            "save_weights() and load_weights(), with .safetensors and .weights.h5."
-        )
-    return path
-
-
-def _inspect(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse archives that hold anything but what a model consists of."""
-    names: set[str] = set()
-    for info in archive.infolist():
-        name = info.filename
-        parts = PurePosixPath(name).parts
-        known = name in (_CONFIG, _METADATA, _WEIGHTS) or name.startswith(_ASSETS) or name == "model.weights.npz"
-        is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
-        if name in names or not known or ".." in parts or name.startswith("/") or "\\" in name or is_link:
-            raise ValueError(f"{path} holds the entry {name!r}, which no model file has (or has once): refused.")
-        names.add(name)
-        if info.file_size > 2**20 and info.file_size > _MOST_RATIO * max(info.compress_size, 1):
-            raise ValueError(f"{path}: {name!r} unpacks to {info.file_size} bytes from {info.compress_size}: refused.")
-        if name.endswith(".json") and info.file_size > _MOST_JSON:
-            raise ValueError(f"{path}: {name!r} has {info.file_size} bytes: refused.")
-    if missing := {_CONFIG, _WEIGHTS} - names:
-        raise ValueError(f"{path} is no whole .keras archive: it lacks {sorted(missing)}.")
-
-
-def _json(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
-    try:
-        return json.loads(archive.read(name))
-    except (ValueError, RecursionError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{name} in {path} is damaged: {error}.") from None
-
-
-def _write_assets(archive: zipfile.ZipFile, model: Any) -> None:
-    for path, part in parts_of(model):
-        if hasattr(part, "save_assets"):
-            with tempfile.TemporaryDirectory() as folder:
-                part.save_assets(folder)
-                for file in sorted(Path(folder).rglob("*")):
-                    if file.is_file():
-                        archive.write(file, f"{_ASSETS}{path}/{file.relative_to(folder).as_posix()}")
-
-
-def _read_assets(archive: zipfile.ZipFile, model: Any) -> None:
-    names = [n for n in archive.namelist() if n.startswith(_ASSETS) and not n.endswith("/")]
-    for path, part in parts_of(model):
-        prefix = f"{_ASSETS}{path}/"
-        own = [n for n in names if n.startswith(prefix)]
-        if own and hasattr(part, "load_assets"):
-            with tempfile.TemporaryDirectory() as folder:
-                for name in own:
-                    target = Path(folder, *PurePosixPath(name.removeprefix(prefix)).parts)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(archive.read(name))
-                part.load_assets(folder)
+def _not_a_model(path: Path) -> ValueError:
+    return ValueError(
+        f"Whole models are kept in files that end in .keras (or, in the older format, .h5), not {path.name!r}. For "
+        "weights alone there are save_weights() and load_weights(), with .safetensors and .weights.h5."
+    )

@@ -1,12 +1,23 @@
-"""Variables in HDF5 files: ``<path of the part>/vars/0``, ``…/1``, as Keras 3 lays them out."""
+"""Variables in HDF5 files: ``<path of the part>/vars/0``, ``…/1``, as Keras 3 lays them out.
+
+Files are written with h5py and read by `unidl.saving._h5`, which needs no library.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from unidl.saving import _h5
 from unidl.saving._states import parts_of
+
+#: The name under which Keras 2.12 to 2.15 kept what is under ``layers/``.
+_OLD_LAYERS = "_layer_checkpoint_dependencies"
 
 
 def library() -> Any:
@@ -19,93 +30,143 @@ def library() -> Any:
         import h5py
     except ImportError:
         raise ImportError(
-            'Files of Keras (.keras, .weights.h5) need the package h5py: pip install "unidl[keras-files]". '
+            'Writing files of Keras (.keras, .weights.h5, .h5) needs the package h5py: pip install "unidl[keras-files]". '
             "Weights can be kept in .safetensors files without it."
         ) from None
     return h5py
 
 
-def write(file: Any, root: Any, optimizer: Any = None) -> None:
-    """Put the variables of all parts of `root`, and of the optimizer, into an open file."""
-    for path, part in [*parts_of(root), *([("optimizer", optimizer)] if optimizer is not None else [])]:
-        store: dict[str, Any] = {}
-        part.save_own_variables(store)
-        group = file.create_group(f"{path}/vars" if path else "vars")
-        if path:
-            file[path].attrs["name"] = str(getattr(part, "name", ""))
-        for name, value in store.items():
-            value = np.asarray(value)
-            if value.dtype.name == "bfloat16":  # HDF5 has no such type: the bytes, and what they are
-                dataset = group.create_dataset(name, data=value.view(np.uint16))
-                dataset.attrs["dtype"] = "bfloat16"
-            else:
-                group.create_dataset(name, data=value)
-
-
-def read(file: Any, root: Any, optimizer: Any = None, skip_mismatch: bool = False, source: str = "The file") -> None:
-    """Give the parts of `root`, and the optimizer, the variables in an open file.
-
-    Everything is read before anything is changed, so that a file that does not fit changes nothing.
+@contextlib.contextmanager
+def opened(source: Any, where: Any) -> Iterator[_h5.File]:
+    """The HDF5 file at a path, or in bytes, for reading.
 
     Raises:
-        ValueError: naming the parts that do not fit, unless `skip_mismatch`.
+        ValueError: if it is none, is damaged, or has what model files have not; names `where`.
+    """
+    try:
+        with _h5.File(source) as file:
+            yield file
+    except _h5.DamagedFile as error:
+        raise ValueError(f"{where} is damaged, or no file of weights: {error}. Refused.") from None
+
+
+class GroupWriter(dict[str, Any]):
+    """A store for `save_own_variables` that writes what it is given to an HDF5 group and keeps nothing of it."""
+
+    def __init__(self, file: Any, path: str, name: str) -> None:
+        super().__init__()
+        self._group = file.require_group(f"{path}/vars" if path else "vars")
+        if path:
+            self._group.attrs["name"] = name
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, None)
+        put(self._group, key, np.asarray(value))
+
+
+def put(group: Any, name: str, value: np.ndarray) -> None:
+    """Write an array into a group of h5py. bfloat16, which HDF5 lacks, goes in as two bytes with a note, as in Keras."""
+    if value.dtype.name == "bfloat16":
+        group.create_dataset(name, data=value.view("V2")).attrs["dtype"] = "bfloat16"
+    else:
+        group.create_dataset(name, data=value)
+
+
+def all_parts(root: Any, optimizer: Any = None, skipped: Any = ()) -> list[tuple[str, Any]]:
+    """The parts of a model, and its optimizer, by path, without those in `skipped`."""
+    left_out = {id(part) for part in skipped or ()}
+    found = [*parts_of(root), *([("optimizer", optimizer)] if optimizer is not None else [])]
+    return [(path, part) for path, part in found if id(part) not in left_out]
+
+
+def write(file: Any, root: Any, optimizer: Any = None, skipped: Any = ()) -> None:
+    """Put the variables of all parts of `root`, and of the optimizer, into a file that h5py has open."""
+    for path, part in all_parts(root, optimizer, skipped):
+        part.save_own_variables(GroupWriter(file, path, str(getattr(part, "name", ""))))
+
+
+class Stored(Mapping[str, Any]):
+    """The data sets of one part: what `load_own_variables` takes. Each array is read when it is asked for."""
+
+    def __init__(self, datasets: Mapping[str, Any]) -> None:
+        # Chunks may turn out to be damaged only when they are read: that comes before anything is changed.
+        self._datasets = {k: v if v.in_one_piece else v[()] for k, v in datasets.items()}
+        self.shapes = {k: tuple(v.shape) for k, v in datasets.items()}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._datasets[name][()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._datasets)
+
+    def __len__(self) -> int:
+        return len(self._datasets)
+
+
+def stored_at(file: Any, path: str) -> Stored:
+    """What an open file, or `shards.ShardedFile`, holds for the part at `path`; empty if nothing.
+
+    Raises:
+        ValueError: if a link is on the way, or something that is no data set.
+    """
+    for candidate in (path, path.replace("layers", _OLD_LAYERS, 1)):
+        try:
+            group = file[f"{candidate}/vars" if candidate else "vars"]
+        except KeyError:
+            continue
+        datasets = {name: group[name] for name in group} if isinstance(group, Mapping) else {}
+        for name, dataset in datasets.items():
+            if not isinstance(dataset, _h5.Dataset):
+                raise _h5.DamagedFile(f"{candidate}/vars/{name} is no data set")
+        return Stored(datasets)
+    return Stored({})
+
+
+def read(
+    file: Any,
+    root: Any,
+    optimizer: Any = None,
+    skip_mismatch: bool = False,
+    source: str = "The file",
+    skipped: Any = (),
+) -> None:
+    """Give the parts of `root`, and the optimizer, the variables in an open file.
+
+    All shapes are compared before anything is changed, so that a file that does not fit changes nothing. Arrays are
+    read one at a time.
+
+    Raises:
+        ValueError: naming the parts that do not fit; with `skip_mismatch` that is a warning, and they stay as they are.
     """
     found, problems = [], []
-    for path, part in [*parts_of(root), *([("optimizer", optimizer)] if optimizer is not None else [])]:
-        group = _group(file, f"{path}/vars" if path else "vars")
-        store = {} if group is None else {name: _value(group, name) for name in group}
+    for path, part in all_parts(root, optimizer, skipped):
+        stored = stored_at(file, path)
         own: dict[str, Any] = {}
         part.save_own_variables(own)
-        have, want = ({k: np.shape(v) for k, v in s.items()} for s in (store, own))
-        if have == want or (have and not want):
-            found.append((part, store))
+        want = {k: tuple(np.shape(v)) for k, v in own.items()}
+        if stored.shapes == want or (stored.shapes and not want):
+            found.append((part, stored))
         elif want:
             name = getattr(part, "path", None) or getattr(part, "name", path)
-            problems.append(f"{path or 'the model itself'} ({name!r}) has {_shapes(want)}, the file {_shapes(have)}")
-    if problems and not skip_mismatch:
-        raise ValueError(
-            f"{source} does not fit the model: {'; '.join(problems[:6])}"
-            f"{f' and {len(problems) - 6} more' if len(problems) > 6 else ''}. Nothing was loaded; "
-            "pass skip_mismatch=True to load what fits."
-        )
-    for part, store in found:
-        if store:
-            part.load_own_variables(store)
+            problems.append(
+                f"{path or 'the model itself'} ({name!r}) has {_shapes(want)}, the file {_shapes(stored.shapes)}"
+            )
+    if problems:
+        listed = "; ".join(problems[:6]) + (f" and {len(problems) - 6} more" if len(problems) > 6 else "")
+        if not skip_mismatch:
+            raise ValueError(
+                f"{source} does not fit the model: {listed}. Nothing was loaded; pass skip_mismatch=True to load what fits."
+            )
+        warnings.warn(f"{source} does not fit the model everywhere. Left as it was: {listed}.", stacklevel=3)
+    for part, stored in found:
+        if stored:
+            part.load_own_variables(stored)
 
 
 def _shapes(shapes: dict[str, Any]) -> str:
     return "variables of shapes " + ", ".join(map(str, shapes.values())) if shapes else "none"
 
 
-def _group(file: Any, path: str) -> Any:
-    """The group at `path`, followed by hard links only: others lead out of the file."""
-    h5py = library()
-    node = file
-    for name in path.split("/"):
-        if name not in node:
-            return None
-        if not isinstance(node.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"The HDF5 file has a link at {path!r}, which may lead out of it: refused.")
-        node = node[name]
-    return node if isinstance(node, h5py.Group) else None
-
-
-def _value(group: Any, name: str) -> np.ndarray:
-    """A dataset that the file itself holds, and not more than it can hold."""
-    h5py = library()
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"The HDF5 file has a link at {group.name}/{name}, which may lead out of it: refused.")
-    dataset = group[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise ValueError(f"{group.name}/{name} in the HDF5 file is no plain data set: refused.")
-    if dataset.nbytes > 4096 and dataset.id.get_storage_size() * 1024 < dataset.nbytes:
-        raise ValueError(
-            f"{group.name}/{name} in the HDF5 file claims {dataset.nbytes} bytes of which "
-            f"{dataset.id.get_storage_size()} are there: refused."
-        )
-    value = dataset[()]
-    if dataset.attrs.get("dtype") == "bfloat16" and value.dtype == np.uint16:
-        import ml_dtypes
-
-        return value.view(ml_dtypes.bfloat16)
-    return value
+def size_of(source: Any) -> int:
+    """The size in bytes of a file, given by path, or of bytes."""
+    return os.path.getsize(source) if isinstance(source, (str, os.PathLike)) else len(source)
