@@ -186,7 +186,7 @@ def test_mistakes_leave_files_alone(tmp_path: Path) -> None:
         broken.save(path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["model.keras"]
     with pytest.raises(ValueError, match=r"\.keras"):
-        stack().save(tmp_path / "model.h5")
+        stack().save(tmp_path / "model.pkl")
     with pytest.raises(ValueError, match="not built"):
         unidl.Sequential([layers.Dense(1)]).save(path)
     with pytest.raises(FileNotFoundError):

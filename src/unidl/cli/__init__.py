@@ -21,6 +21,7 @@ _COMMANDS = {
     "compare": ("unidl.cli.compare", "run one model on several engines and show where they first differ"),
     "convert": ("unidl.cli.convert", "write a model, or its weights, in another format"),
     "run": ("unidl.cli.run", "run an ONNX model on arrays in files"),
+    "inspect": ("unidl.cli.inspect", "show what is in a file of a model: names, shapes, dtypes and sizes"),
     "config": ("unidl.cli.config", "show or change the user's settings"),
 }
 

@@ -197,11 +197,18 @@ def _made(entry: dict[str, Any], custom_objects: dict[str, Any] | None) -> Calla
 
     kind = entry["class_name"]
     name = kind if kind in TABLE else _KERAS_OPS.get(kind, snake_case(kind))
-    if name not in TABLE and not hasattr(ops, name):
+    if name not in TABLE and not callable(getattr(ops, name, None)):
         raise TypeError(f"The configuration names the op {kind!r}, which unidl.ops lacks.")
     function = TABLE[name].public if name in TABLE else getattr(ops, name)
     fixed = {k: v for k, v in entry["config"].items() if k not in ("name", "dtype") or (k == "dtype" and v)}
-    return lambda *args, **kwargs: function(*args, **{**deserialize_keras_object(fixed), **kwargs})
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # Without a tensor of the model it would be computed here and now, however large the result.
+        if next(symbols((args, tuple(kwargs.values()))), None) is None:
+            raise ValueError(f"The configuration calls the op {kind!r} on no tensor of the model.")
+        return function(*args, **{**deserialize_keras_object(fixed), **kwargs})
+
+    return call
 
 
 #: Classes of Keras's ops whose function has another name than theirs in snake case.

@@ -24,6 +24,9 @@ FAMILIES = (
     "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "initializers", "regularizers",
     "constraints", "activations", "dtype_policies", "random", "distillation", "utils", "quantizers", "callbacks", "ops",
 )  # fmt: skip
+#: Those whose functions configurations may name: functions of tensors, which neither read files nor make objects.
+_PURE = ("activations", "losses", "metrics", "ops")
+_NOT_PURE = frozenset({"get", "serialize", "deserialize"})
 
 
 class SafeModeScope:
@@ -324,12 +327,12 @@ def _member(name: str, config: dict[str, Any], custom_objects: Any, module_objec
         found = get_registered_object(candidate, custom_objects, module_objects)
         if found is not None:
             return found
-    fits: Callable[[Any], bool] = inspect.isclass if kind == "class" else callable
+    fits = _is_readable_class if kind == "class" else _is_pure_function
     module = config.get("module")
     if module is None or str(module).split(".")[0] in ("keras", "unidl", "builtins", "tf_keras"):
         for family in _families(str(module or "")):
             found = getattr(family, name, None)
-            if found is not None and fits(found) and str(getattr(found, "__module__", "")).startswith("unidl."):
+            if found is not None and fits(found, family, name):
                 return found
     raise TypeError(
         f"Could not locate {kind} {name!r} (module {module!r}, registered name {config.get('registered_name')!r}). "
@@ -337,6 +340,20 @@ def _member(name: str, config: dict[str, Any], custom_objects: Any, module_objec
         "@unidl.saving.register_keras_serializable(), or pass it in `custom_objects`. "
         "No module is imported for a configuration."
     )
+
+
+def _is_readable_class(found: Any, family: Any, name: str) -> bool:
+    """Whether configurations may describe objects of a class: one of unidl's with a configuration of its own."""
+    named = name in getattr(family, "__all__", (name,)) and family.__name__ != "unidl.callbacks"
+    own = str(getattr(found, "__module__", "")).startswith("unidl.")
+    return inspect.isclass(found) and named and own and hasattr(found, "from_config")
+
+
+def _is_pure_function(found: Any, family: Any, name: str) -> bool:
+    """Whether configurations may name a function: one of tensors alone (a file must not say what else is called)."""
+    pure = family.__name__.removeprefix("unidl.") in _PURE and name not in _NOT_PURE
+    own = str(getattr(found, "__module__", "")).startswith("unidl.")
+    return pure and own and callable(found) and name in getattr(family, "__all__", (name,))
 
 
 def _families(module: str) -> list[Any]:

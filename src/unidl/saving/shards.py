@@ -126,9 +126,19 @@ class ShardedFile:
         self._files: dict[str, _h5.File] = {}
 
     @property
+    def groups(self) -> list[str]:
+        """The paths of all groups."""
+        return [group.removeprefix("/") for group in self._map]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the files."""
+        return sorted({name for names in self._map.values() for name in names})
+
+    @property
     def size(self) -> int:
         """The size of all files in bytes."""
-        return sum(os.path.getsize(self.path.with_name(n)) for n in {n for names in self._map.values() for n in names})
+        return sum(os.path.getsize(self.path.with_name(name)) for name in self.names)
 
     def __getitem__(self, group: str) -> dict[str, Any]:
         """Raises KeyError if there is no such group."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unidl.backend import active
 from unidl.saving import _safetensors
 from unidl.saving._writing import replacing
 from unidl.saving.checkpoints import resolved
@@ -116,6 +115,8 @@ def save_weights(
         with replacing(path) as temporary, hdf5.library().File(temporary, "w") as file:
             hdf5.write(file, model, skipped=skipped)
         return
+    from unidl.backend import active
+
     if skipped:
         raise TypeError(f"objects_to_skip is for files that end in {_HDF5}.")
     owners = {id(v): layer for layer in model._flatten_layers() for v in layer._stored()}
@@ -146,13 +147,13 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     if kwargs:
         raise TypeError(f"load_weights() does not take {sorted(kwargs)}.")
     path = _checked_path(resolved(filepath), _READ)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no weights file {path}.")
     legacy = path.name.endswith(_LEGACY) and not path.name.endswith(_HDF5)
     if by_name is not None and not legacy:
         raise ValueError(f"by_name is for files that end in .h5 or .hdf5, not for {path.name!r}.")
     if skipped is not None and not path.name.endswith((_HDF5, _SHARDED)):
         raise ValueError(f"objects_to_skip is for files that end in {_HDF5}, not for {path.name!r}.")
+    if not path.exists():
+        raise FileNotFoundError(f"There is no weights file {path}.")
     names = weight_names(model, stored=True)
     if not names:
         raise ValueError(f"Model {model.name!r} has no weights yet: build it (call it on data) before loading.")
@@ -190,6 +191,8 @@ def weights_file(path: Path) -> Iterator[Any]:
 
 
 def _load_safetensors(model: Any, path: Path, names: dict[str, Any], skip_mismatch: bool) -> None:
+    from unidl.backend import active
+
     try:
         file = _safetensors.Reader(path)
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unidl._state import state
 from unidl.layers._base import structure
 from unidl.layers.preprocessing._encoding import encode_on_host, encoded_shape
 from unidl.layers.preprocessing._hashes import buckets
@@ -96,6 +97,11 @@ class Vocabulary:
         """Take tokens from a list, an array or a file with one a line; special tokens may come first."""
         name = f"Layer {self.owner.path!r}"
         if isinstance(vocabulary, (str, Path)):
+            if state.safe_mode:
+                raise ValueError(
+                    f"{name}: its configuration names a file of this machine as its vocabulary ({str(vocabulary)!r}): "
+                    "refused. If you trust the source, pass safe_mode=False."
+                )
             vocabulary = read_tokens(vocabulary, name)
         tokens = self._plain(list(vocabulary) if isinstance(vocabulary, tuple) else vocabulary)
         if not tokens:
