@@ -140,19 +140,24 @@ class Variable(metaclass=_VariableMeta):
         from unidl.dtypes import dtype_name
         from unidl.ops._bind import host_array
 
+        postponed = False
         if callable(initializer) or isinstance(initializer, (str, dict)):
             if shape is None:
                 raise ValueError("Variable(initializer=<callable>) needs `shape`.")
             dtype = dtype_name(dtype)
             shape = tuple(int(d) for d in shape)
-            if state.allowance is not None:
-                state.allowance.spend(shape, dtype)
-            value = initializers.host_value(initializers.get(initializer), shape, dtype)
+            initializer = initializers.get(initializer)
+            value = None if state.allowance is None else state.allowance.first_value(initializer, shape, dtype)
+            postponed = value is not None
+            if value is None:
+                value = initializers.host_value(initializer, shape, dtype)
         else:
             value = host_array(initializer, None if dtype is None else dtype_name(dtype))
             if shape is not None and tuple(shape) != value.shape:
                 raise ValueError(f"Variable: `shape` is {tuple(shape)}, but the value has shape {value.shape}.")
         variable: Any = active.make_variable(value, trainable=trainable, name=name or "variable")
+        if postponed and state.allowance is not None:
+            state.allowance.postpone(variable, initializer, shape, dtype)
         if state.names:
             variable._path = "/".join((*state.names, variable.name))
         variable.aggregation, variable.synchronization = aggregation, synchronization

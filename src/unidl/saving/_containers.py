@@ -188,8 +188,9 @@ def parsed(content: Any, what: str, strict: bool = False) -> Any:
         return found
 
     try:
+        text = content if isinstance(content, str) else bytes(content).decode("utf-8")
         if not strict:
-            return json.loads(content)
-        return json.loads(content, parse_constant=refused, object_pairs_hook=named_once)
+            return json.loads(text)
+        return json.loads(text, parse_constant=refused, object_pairs_hook=named_once)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{what} is damaged: {error}.") from None

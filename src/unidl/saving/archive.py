@@ -202,11 +202,9 @@ def _model(config: Any, custom_objects: Any, safe_mode: bool, version: int) -> A
         from unidl.saving.legacy import current_config
 
         config = current_config(config)
-    from unidl.models import Model
-
     model = deserialize_keras_object(config, custom_objects, safe_mode)
-    if not isinstance(model, Model):
-        raise ValueError(f"It describes a {type(model).__name__}, not a model.")
+    if not hasattr(model, "load_own_variables") and not hasattr(model, "load_assets"):
+        raise ValueError(f"The configuration describes {str(model)[:100]!r}, which is no model.")
     return model
 
 

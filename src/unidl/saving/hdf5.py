@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from unidl._state import state
 from unidl.saving import _h5
 from unidl.saving._states import parts_of
 
@@ -161,6 +162,9 @@ def read(
     for part, stored in found:
         if stored:
             part.load_own_variables(stored)
+            if state.allowance is not None:
+                own = part._own_variables() if hasattr(part, "_own_variables") else part.variables
+                state.allowance.loaded(own)
 
 
 def _shapes(shapes: dict[str, Any]) -> str:

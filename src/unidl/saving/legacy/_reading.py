@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from unidl._state import state
 from unidl.saving import _h5, hdf5
 from unidl.saving._allowance import Allowance
 from unidl.saving._containers import parsed
@@ -92,10 +93,17 @@ def _names(group: Any, name: str) -> list[str]:
     return found
 
 
+def _member(group: Any, name: str) -> Any:
+    try:
+        return group[name]
+    except KeyError:
+        raise _h5.DamagedFile(f"{group.name!r} lists {name!r} and does not hold it") from None
+
+
 def _arrays(group: Any) -> tuple[list[Any], list[str]]:
     """The arrays of a group in the order of `weight_names`, and these names."""
     names = _names(group, "weight_names")
-    datasets = [group[name] for name in names]
+    datasets = [_member(group, name) for name in names]
     if not all(isinstance(d, _h5.Dataset) for d in datasets):
         raise _h5.DamagedFile(f"something in {group.name!r} is no data set")
     return [d[()] for d in datasets], names
@@ -105,7 +113,7 @@ def _give(group: Any, model: Any, path: Path, skip_mismatch: bool = False, by_na
     version, backend = _origin(group)
     stored: dict[str, tuple[list[Any], list[str]]] = {}
     for name in _names(group, "layer_names"):
-        arrays = _arrays(group[name])
+        arrays = _arrays(_member(group, name))
         if arrays[0]:
             stored[name] = arrays
     layers = {layer.name: layer for layer in model.layers if count(layer)}
@@ -136,6 +144,8 @@ def _give(group: Any, model: Any, path: Path, skip_mismatch: bool = False, by_na
     for variable, array in pairs:
         if tuple(variable.shape) == array.shape:
             variable.assign(array)
+            if state.allowance is not None:
+                state.allowance.loaded([variable])
     for layer in model._flatten_layers():
         layer._after_loading()
 
