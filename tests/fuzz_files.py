@@ -1,8 +1,9 @@
 """Reads model files that were changed at random, and says what came of it: ``python fuzz_files.py FIRST_SEED COUNT``.
 
 Each seed gives one file: an archive, an HDF5 file of Keras 2 or 3, or a safetensors file, with some bytes changed, or
-some part of its JSON, or its structure. Reading it must end within two seconds with a model or a ValueError,
-TypeError or NotImplementedError, take a bounded amount of memory, and neither run anything nor touch another file. An audit hook watches.
+some part of its JSON, or its structure. Reading it must end within two seconds with a model, or with a ValueError,
+TypeError or NotImplementedError, take a bounded amount of memory, and neither run anything nor touch another file. An
+audit hook watches.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class Watch:
     def _is_harmless(self, event: str, args: Any) -> bool:
         if event == "import":  # of what is imported already, or a part of what is installed here
             return args[0] in sys.modules or args[0].split(".")[0] in _TRUSTED
-        if event == "compile":  # what `inspect.signature` does with the text of a builtin's signature: it is only parsed
+        if (
+            event == "compile"
+        ):  # what `inspect.signature` does with the text of a builtin's signature: it is only parsed
             return isinstance(args[0], bytes) and args[0].startswith(b"def foo")
         return event == "shutil.rmtree" and os.path.realpath(args[0]).startswith(self.folder)
 
@@ -105,8 +108,17 @@ def bases(folder: Path) -> dict[str, Any]:
 
     dense = [k2.dense("d", 3, "relu", batch_input_shape=[None, 4]), k2.recurrent("LSTM", "r", 2)]
     dense.insert(1, {"class_name": "Reshape", "config": {"name": "s", "trainable": True, "target_shape": [3, 1]}})
-    weights = {"d": k2.named("d", kernel=k2.array(4, 3), bias=k2.array(3)), "s": [], "r": k2.named("r", kernel=k2.array(1, 8), recurrent_kernel=k2.array(2, 8), bias=k2.array(8))}  # fmt: skip
-    training = {"optimizer_config": {"class_name": "SGD", "config": {"lr": 0.1}}, "loss": "mse", "metrics": [], "loss_weights": None}  # fmt: skip
+    weights = {
+        "d": k2.named("d", kernel=k2.array(4, 3), bias=k2.array(3)),
+        "s": [],
+        "r": k2.named("r", kernel=k2.array(1, 8), recurrent_kernel=k2.array(2, 8), bias=k2.array(8)),
+    }
+    training = {
+        "optimizer_config": {"class_name": "SGD", "config": {"lr": 0.1}},
+        "loss": "mse",
+        "metrics": [],
+        "loss_weights": None,
+    }
     old = {"class_name": "Sequential", "config": {"name": "old", "layers": dense}}
     made["keras2.h5"] = k2.write(folder / "keras2.h5", old, weights, training=training).read_bytes()
     made["stack"] = stack
@@ -116,17 +128,19 @@ def bases(folder: Path) -> dict[str, Any]:
 # -- changes ---------------------------------------------------------------------------------------------------
 
 _VALUES: list[Any] = [
-    None, True, -1, 0, 1, 2, 7, 2**31, 2**40, 2**63, -(2**63), 1e30, float("nan"), float("inf"), "", "x", "relu", "../../x",
-    "/etc/passwd", [], {}, [None], [[]], {"class_name": "x"}, {"class_name": "Dense", "config": None}, "\ud800", "é\0",
+    None, True, -1, 0, 1, 2, 7, 2**31, 2**40, 2**63, -(2**63), 1e30, float("nan"), float("inf"), "", "x", "relu",
+    "../../x", "/etc/passwd", [], {}, [None], [[]], {"class_name": "x"}, {"class_name": "Dense", "config": None}, "\ud800", "é\0",
     [2**20, 2**20], [None, 10**9, 3], {"class_name": "__lambda__", "config": {"value": ["", None, None]}},
-    {"class_name": "__tensor__", "config": {"value": [1], "dtype": "float32"}}, {"class_name": "__numpy__", "config": {}},
+    {"class_name": "__tensor__", "config": {"value": [1], "dtype": "float32"}},
+    {"class_name": "__numpy__", "config": {}},
     {"class_name": "function", "config": "system", "module": "os", "registered_name": "system"},
     {"class_name": "function", "config": "get_file", "module": "keras.utils", "registered_name": "get_file"},
     {"class_name": "__keras_tensor__", "config": {"keras_history": ["dense", 0, 0], "shape": [2], "dtype": "float32"}},
 ]  # fmt: skip
 _NAMES = [
-    *(n for n in dir(layers) if n[0].isupper()), "Sequential", "Functional", "Adam", "load_model", "get_file", "Function", "eval",
-    "__import__", "Lambda", "TFSMLayer", "TorchModuleWrapper", "Layer", "Model", "function", "__slice__", "SGD", "os.system",
+    *(n for n in dir(layers) if n[0].isupper()), "Sequential", "Functional", "Adam", "load_model", "get_file",
+    "Function", "eval", "__import__", "Lambda", "TFSMLayer", "TorchModuleWrapper", "Layer", "Model", "function", "__slice__",
+    "SGD", "os.system",
 ]  # fmt: skip
 
 
@@ -156,7 +170,9 @@ def places(tree: Any) -> list[tuple[Any, Any]]:
     todo = [tree]
     while todo:
         here = todo.pop()
-        items = list(here.items()) if isinstance(here, dict) else list(enumerate(here)) if isinstance(here, list) else []
+        items = (
+            list(here.items()) if isinstance(here, dict) else list(enumerate(here)) if isinstance(here, list) else []
+        )
         found += [(here, key) for key, _ in items]
         todo += [value for _, value in items]
     return found
@@ -184,7 +200,9 @@ def changed_json(text: bytes, rng: random.Random) -> bytes:
             here.extend(copy.deepcopy(here[:5]) * rng.choice((1, 30)))
         elif isinstance(here[key], bool) or not isinstance(here[key], (int, float)):
             for _ in range(rng.choice((3, 40, 400))):
-                here[key] = [here[key]] if rng.random() < 0.5 else {"class_name": "Dense", "config": {"units": here[key]}}
+                here[key] = (
+                    [here[key]] if rng.random() < 0.5 else {"class_name": "Dense", "config": {"units": here[key]}}
+                )
                 if rng.random() < 0.02:
                     break
         else:
@@ -211,13 +229,19 @@ def changed_archive(data: bytes, rng: random.Random) -> bytes:
     elif kind < 0.85:
         entries[chosen] = (name, changed_bytes(content, rng))
     elif kind < 0.9:
-        entries[chosen] = (rng.choice(("../x", "/tmp/x", "assets/../../x", "a\\b", "", "assets/layers/x", "run.py")), content)
+        entries[chosen] = (
+            rng.choice(("../x", "/tmp/x", "assets/../../x", "a\\b", "", "assets/layers/x", "run.py")),
+            content,
+        )
     elif kind < 0.95:
         entries.append(entries[chosen])
     else:
         del entries[chosen]
     out = io.BytesIO()
-    with warnings.catch_warnings(), zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+    with (
+        warnings.catch_warnings(),
+        zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive,
+    ):
         warnings.simplefilter("ignore")
         for name, content in entries:
             info = zipfile.ZipInfo(name)
@@ -343,8 +367,8 @@ def main(first: int, count: int) -> dict[str, Any]:
         tempfile.tempdir = None
     return {
         "seeds": [first, first + count - 1], "files": count, "slowest": round(slowest, 3),
-        "peak_MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "outcomes": dict(sorted(outcomes.items())),
-        "problems": problems,
+        "peak_MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "outcomes": dict(sorted(outcomes.items())), "problems": problems,
     }  # fmt: skip
 
 

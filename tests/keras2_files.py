@@ -1,4 +1,4 @@
-"""HDF5 files as Keras 1.2, Keras 2.0 to 2.3 and tf.keras 2 wrote them, by the documented layout; and plain NumPy layers.
+"""HDF5 files as Keras 1.2, Keras 2.0 to 2.3 and tf.keras 2 wrote them, by the documented layout; and NumPy layers.
 
 The configurations have the arguments that those releases wrote, and weights have the names and shapes that they gave.
 """
@@ -129,7 +129,9 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def lstm(x: np.ndarray, w: Any, gate: Any = hard_sigmoid, start: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def lstm(
+    x: np.ndarray, w: Any, gate: Any = hard_sigmoid, start: Any = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All outputs, and the last two states."""
     kernel, recurrent_kernel, bias = w
     units = recurrent_kernel.shape[0]

@@ -42,7 +42,7 @@ def test_changed_files_do_no_harm() -> None:
 
 ENTRIES = st.lists(
     st.tuples(
-        st.sampled_from(["config.json", "metadata.json", "model.weights.h5", "assets/layers/dense/x", "../x", "/x", "x.py", "assets/"])
+        st.sampled_from(["config.json", "metadata.json", "model.weights.h5", "assets/layers/x", "../x", "/x", "x.py"])
         | st.text(max_size=12),
         st.sampled_from(["config", "metadata", "weights", "nothing"]) | st.binary(max_size=40),
         st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2]),
@@ -62,7 +62,12 @@ def test_any_archive_is_read_or_refused(entries: list[Any], tmp_path_factory: An
     unidl.Sequential([layers.Input((2,)), layers.Dense(1)]).save(good)
     with zipfile.ZipFile(good) as archive:
         parts = {n: archive.read(n) for n in archive.namelist()}
-    known = {"config": parts["config.json"], "metadata": parts["metadata.json"], "weights": parts["model.weights.h5"], "nothing": b""}  # fmt: skip
+    known = {
+        "config": parts["config.json"],
+        "metadata": parts["metadata.json"],
+        "weights": parts["model.weights.h5"],
+        "nothing": b"",
+    }
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content, packed, mode in entries:

@@ -29,7 +29,7 @@ def two_dense() -> tuple[list[Any], dict[str, Any], np.ndarray]:
     w1, b1, w2, b2 = k2.array(3, 4), k2.array(4), k2.array(4, 2), k2.array(2)
     layers = [
         k2.dense("dense_1", 4, "relu", batch_input_shape=[None, 3]),
-        {"class_name": "Dropout", "config": {"name": "dropout_1", "trainable": True, "rate": 0.5, "noise_shape": None, "seed": None}},
+        {"class_name": "Dropout", "config": {"name": "dropout_1", "trainable": True, "rate": 0.5, "noise_shape": None}},
         k2.dense("dense_2", 2),
     ]  # fmt: skip
     weights = {
@@ -61,12 +61,23 @@ def test_convolutions_and_normalization(backend: str, tmp_path: Path) -> None:
     normal = {
         "class_name": "BatchNormalizationV1",
         "config": {
-            "name": "bn", "trainable": True, "axis": [3], "momentum": 0.99, "epsilon": 0.001, "center": True, "scale": True,
-            "beta_initializer": k2.ZEROS, "gamma_initializer": {"class_name": "Ones", "config": {}},
-            "moving_mean_initializer": k2.ZEROS, "moving_variance_initializer": {"class_name": "Ones", "config": {}},
-            "beta_regularizer": None, "gamma_regularizer": None, "beta_constraint": None, "gamma_constraint": None,
+            "name": "bn",
+            "trainable": True,
+            "axis": [3],
+            "momentum": 0.99,
+            "epsilon": 0.001,
+            "center": True,
+            "scale": True,
+            "beta_initializer": k2.ZEROS,
+            "gamma_initializer": {"class_name": "Ones", "config": {}},
+            "moving_mean_initializer": k2.ZEROS,
+            "moving_variance_initializer": {"class_name": "Ones", "config": {}},
+            "beta_regularizer": None,
+            "gamma_regularizer": None,
+            "beta_constraint": None,
+            "gamma_constraint": None,
         },
-    }  # fmt: skip
+    }
     pool = {"pool_size": [2, 2], "padding": "valid", "strides": [2, 2], "data_format": "channels_last"}
     layers = [
         k2.conv2d("conv", 3, batch_input_shape=[None, 6, 7, 2]),
@@ -90,11 +101,22 @@ def test_convolutions_and_normalization(backend: str, tmp_path: Path) -> None:
 def test_recurrent_layers(tmp_path: Path) -> None:
     table, w, v, b = k2.array(9, 4), [k2.array(4, 12), k2.array(3, 12), k2.array(12)], k2.array(3, 2), k2.array(2)
     embedding = {
-        "name": "embed", "trainable": True, "batch_input_shape": [None, 5], "dtype": "float32", "input_dim": 9, "output_dim": 4,
-        "embeddings_initializer": {"class_name": "RandomUniform", "config": {"minval": -0.05, "maxval": 0.05, "seed": None}},
-        "embeddings_regularizer": None, "activity_regularizer": None, "embeddings_constraint": None, "mask_zero": False,
+        "name": "embed",
+        "trainable": True,
+        "batch_input_shape": [None, 5],
+        "dtype": "float32",
+        "input_dim": 9,
+        "output_dim": 4,
+        "embeddings_initializer": {
+            "class_name": "RandomUniform",
+            "config": {"minval": -0.05, "maxval": 0.05, "seed": None},
+        },
+        "embeddings_regularizer": None,
+        "activity_regularizer": None,
+        "embeddings_constraint": None,
+        "mask_zero": False,
         "input_length": 5,
-    }  # fmt: skip
+    }
     inner = k2.dense("dense", 2)
     layers = [
         {"class_name": "Embedding", "config": embedding},
@@ -118,7 +140,13 @@ def test_both_directions(tmp_path: Path) -> None:
     f, b = ([k2.array(4, 9), k2.array(3, 9), k2.array(9)] for _ in range(2))
     inner = k2.recurrent("GRU", "gru", 3, return_sequences=True)
     del inner["config"]["reset_after"]  # before 2.1.3
-    config = {"name": "both", "trainable": True, "batch_input_shape": [None, 5, 4], "layer": inner, "merge_mode": "concat"}
+    config = {
+        "name": "both",
+        "trainable": True,
+        "batch_input_shape": [None, 5, 4],
+        "layer": inner,
+        "merge_mode": "concat",
+    }
     weights = {
         "both": [
             (f"both/{way}_gru/{name}:0", value)
@@ -139,7 +167,13 @@ def test_cudnn_layers(kind: str, tmp_path: Path) -> None:
     stored = [np.concatenate([k.T.reshape(4, 3) for k in kernels], 1), np.concatenate([r.T for r in recurrents], 1)]
     bias = k2.array(2 * gates * 3)
     w = [np.concatenate(kernels, 1), np.concatenate(recurrents, 1), bias.reshape(2, -1).sum(0)]
-    config = {"name": "rnn", "trainable": True, "batch_input_shape": [None, 5, 4], "units": 3, "return_sequences": False}
+    config = {
+        "name": "rnn",
+        "trainable": True,
+        "batch_input_shape": [None, 5, 4],
+        "units": 3,
+        "return_sequences": False,
+    }
     whole = {"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": kind, "config": config}]}}
     weights = {"rnn": k2.named("rnn", kernel=stored[0], recurrent_kernel=stored[1], bias=bias)}
     path = k2.write(tmp_path / "m.h5", whole, weights)
@@ -157,21 +191,50 @@ def test_cudnn_layers(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", [0, 1])
 def test_functional_models_with_models_inside(first: int, tmp_path: Path) -> None:
     """A layer called twice, a Sequential and a Model inside; calls of these were counted from 1 in Keras 2.3."""
-    shared, bias, w, gamma, mean, v = k2.array(3, 4), k2.array(4), k2.array(4, 4), k2.array(4), k2.array(4), k2.array(8, 1)
-    stack = {"class_name": "Sequential", "config": {"name": "stack", "layers": [k2.dense("inner", 4, "tanh", use_bias=False, batch_input_shape=[None, 4])]}}
-    normal = {"class_name": "BatchNormalization", "config": {"name": "bn", "trainable": True, "axis": -1, "momentum": 0.99, "epsilon": 0.001, "center": False, "scale": True}}
+    shared, bias, w, gamma, mean, v = (
+        k2.array(3, 4),
+        k2.array(4),
+        k2.array(4, 4),
+        k2.array(4),
+        k2.array(4),
+        k2.array(8, 1),
+    )
+    stack = {
+        "class_name": "Sequential",
+        "config": {
+            "name": "stack",
+            "layers": [k2.dense("inner", 4, "tanh", use_bias=False, batch_input_shape=[None, 4])],
+        },
+    }
+    normal = {
+        "class_name": "BatchNormalization",
+        "config": {
+            "name": "bn",
+            "trainable": True,
+            "axis": -1,
+            "momentum": 0.99,
+            "epsilon": 0.001,
+            "center": False,
+            "scale": True,
+        },
+    }
     net = k2.functional(
         "net",
         [k2.called(k2.input_layer("a", 4)), k2.called(normal, [["a", 0, 0]])],
         [["a", 0, 0]], [["bn", 0, 0]],
     )  # fmt: skip
     layers = [
-        k2.called(k2.input_layer("left", 3)), k2.called(k2.input_layer("right", 3)),
+        k2.called(k2.input_layer("left", 3)),
+        k2.called(k2.input_layer("right", 3)),
         k2.called(k2.dense("shared", 4), [["left", 0, 0]], [["right", 0, 0]]),
-        k2.called(stack, [["shared", 0, 0]]), k2.called(net, [["shared", 1, 0]]),
-        k2.called({"class_name": "Concatenate", "config": {"name": "join", "trainable": True, "axis": -1}}, [["stack", first, 0], ["net", first, 0]]),
+        k2.called(stack, [["shared", 0, 0]]),
+        k2.called(net, [["shared", 1, 0]]),
+        k2.called(
+            {"class_name": "Concatenate", "config": {"name": "join", "trainable": True, "axis": -1}},
+            [["stack", first, 0], ["net", first, 0]],
+        ),
         k2.called(k2.dense("score", 1, use_bias=False), [["join", 0, 0]]),
-    ]  # fmt: skip
+    ]
     config = k2.functional("whole", layers, [["left", 0, 0], ["right", 0, 0]], [["score", 0, 0]])
     weights = {
         "left": [], "right": [], "shared": k2.named("shared", kernel=shared, bias=bias),
@@ -195,7 +258,11 @@ def test_states_from_another_layer(style: str, tmp_path: Path) -> None:
     ]
     config = k2.functional("m", layers, [["x", 0, 0]], [["writer", 0, 0], ["reader", 0, 0]], "Functional")
     names = ("kernel", "recurrent_kernel", "bias")
-    weights = {"x": [], "reader": k2.named("reader", **dict(zip(names, reader))), "writer": k2.named("writer", **dict(zip(names, writer)))}  # fmt: skip
+    weights = {
+        "x": [],
+        "reader": k2.named("reader", **dict(zip(names, reader))),
+        "writer": k2.named("writer", **dict(zip(names, writer))),
+    }
     _, h, c = k2.lstm(SERIES, reader)
     want = [k2.lstm(SERIES, writer, start=(h, c))[1], h]
     check(k2.write(tmp_path / "m.h5", config, weights, "2.4.0"), SERIES, want)
@@ -205,29 +272,90 @@ def test_keras_1(tmp_path: Path) -> None:
     """Other names of arguments, a gate's weights apart, and no version in the file."""
     kernel, bias, dense = k2.array(3, 3, 2, 4), k2.array(4), k2.array(4, 3)
     gates = [[k2.array(4, 3), k2.array(3, 3), k2.array(3)] for _ in range(4)]  # input, forget, cell, output
-    common: dict[str, Any] = {"trainable": True, "init": "glorot_uniform", "W_regularizer": {"name": "WeightRegularizer", "l1": 0.0, "l2": 0.01}, "b_regularizer": None, "activity_regularizer": None, "W_constraint": None, "b_constraint": None, "bias": True}  # fmt: skip
-    conv = {"name": "convolution2d_1", "nb_filter": 4, "nb_row": 3, "nb_col": 3, "subsample": [1, 1], "border_mode": "valid", "dim_ordering": "tf", "activation": "linear", **common}  # fmt: skip
+    common: dict[str, Any] = {
+        "trainable": True,
+        "init": "glorot_uniform",
+        "W_regularizer": {"name": "WeightRegularizer", "l1": 0.0, "l2": 0.01},
+        "b_regularizer": None,
+        "activity_regularizer": None,
+        "W_constraint": None,
+        "b_constraint": None,
+        "bias": True,
+    }
+    conv = {
+        "name": "convolution2d_1",
+        "nb_filter": 4,
+        "nb_row": 3,
+        "nb_col": 3,
+        "subsample": [1, 1],
+        "border_mode": "valid",
+        "dim_ordering": "tf",
+        "activation": "linear",
+        **common,
+    }
     pool = {"name": "pool", "trainable": True, "dim_ordering": "tf"}
-    rnn = {"name": "lstm_1", "trainable": True, "input_dtype": "float32", "output_dim": 3, "init": "glorot_uniform", "inner_init": "orthogonal", "forget_bias_init": "one", "activation": "tanh", "inner_activation": "hard_sigmoid", "W_regularizer": None, "U_regularizer": None, "b_regularizer": None, "dropout_W": 0.0, "dropout_U": 0.0, "consume_less": "cpu", "return_sequences": False, "go_backwards": False, "stateful": False, "unroll": False, "input_dim": 4, "input_length": None}  # fmt: skip
+    rnn = {
+        "name": "lstm_1",
+        "trainable": True,
+        "input_dtype": "float32",
+        "output_dim": 3,
+        "init": "glorot_uniform",
+        "inner_init": "orthogonal",
+        "forget_bias_init": "one",
+        "activation": "tanh",
+        "inner_activation": "hard_sigmoid",
+        "W_regularizer": None,
+        "U_regularizer": None,
+        "b_regularizer": None,
+        "dropout_W": 0.0,
+        "dropout_U": 0.0,
+        "consume_less": "cpu",
+        "return_sequences": False,
+        "go_backwards": False,
+        "stateful": False,
+        "unroll": False,
+        "input_dim": 4,
+        "input_length": None,
+    }
     last = {"name": "dense_1", "output_dim": 3, "input_dim": 4, "activation": "linear", **common, "bias": False}
-    merge = {"name": "merge_1", "mode": "sum", "concat_axis": -1, "dot_axes": -1, "output_shape": None, "output_mask": None, "arguments": {}, "mode_type": "raw", "output_shape_type": "raw", "output_mask_type": "raw"}  # fmt: skip
+    merge = {
+        "name": "merge_1",
+        "mode": "sum",
+        "concat_axis": -1,
+        "dot_axes": -1,
+        "output_shape": None,
+        "output_mask": None,
+        "arguments": {},
+        "mode_type": "raw",
+        "output_shape_type": "raw",
+        "output_mask_type": "raw",
+    }
     old_input = {"batch_input_shape": [None, 6, 7, 2], "input_dtype": "float32", "sparse": False}
     layers = [
         k2.called({"class_name": "InputLayer", "config": {**old_input, "name": "image"}}),
-        k2.called({"class_name": "InputLayer", "config": {**old_input, "batch_input_shape": [None, 5, 4], "name": "series"}}),
+        k2.called(
+            {"class_name": "InputLayer", "config": {**old_input, "batch_input_shape": [None, 5, 4], "name": "series"}}
+        ),
         k2.called({"class_name": "Convolution2D", "config": conv}, [["image", 0, 0]]),
         k2.called({"class_name": "GlobalAveragePooling2D", "config": pool}, [["convolution2d_1", 0, 0]]),
         k2.called({"class_name": "Dense", "config": last}, [["pool", 0, 0]]),
         k2.called({"class_name": "LSTM", "config": rnn}, [["series", 0, 0]]),
         k2.called({"class_name": "Merge", "config": merge}, [["dense_1", 0, 0], ["lstm_1", 0, 0]]),
-        k2.called({"class_name": "Dropout", "config": {"name": "dropout_1", "trainable": True, "p": 0.5}}, [["merge_1", 0, 0]]),
-    ]  # fmt: skip
+        k2.called(
+            {"class_name": "Dropout", "config": {"name": "dropout_1", "trainable": True, "p": 0.5}}, [["merge_1", 0, 0]]
+        ),
+    ]
     config = k2.functional("model_1", layers, [["image", 0, 0], ["series", 0, 0]], [["dropout_1", 0, 0]])
-    apart = [(f"lstm_1_{part}_{gate}", value) for gate, n in (("i", 0), ("c", 2), ("f", 1), ("o", 3)) for part, value in zip("WUb", gates[n])]  # fmt: skip
+    apart = [
+        (f"lstm_1_{part}_{gate}", value)
+        for gate, n in (("i", 0), ("c", 2), ("f", 1), ("o", 3))
+        for part, value in zip("WUb", gates[n])
+    ]
     weights = {
         "convolution2d_1": [("convolution2d_1_W", kernel), ("convolution2d_1_b", bias)],
-        "dense_1": [("dense_1_W", dense)], "lstm_1": apart,
-    }  # fmt: skip
+        "dense_1": [("dense_1_W", dense)],
+        "lstm_1": apart,
+    }
     image, series = IMAGES[:2], SERIES[:2]
     joined = [np.concatenate([g[part] for g in gates], -1) for part in range(3)]
     want = k2.correlate(image, kernel, bias).mean((1, 2)) @ dense + k2.lstm(series, joined)[1]
@@ -289,7 +417,16 @@ def test_lambdas_of_old_files_are_code(tmp_path: Path) -> None:
     from unidl.saving import _code
 
     code = _code.dump(lambda x: x * 3)
-    config = {"name": "triple", "trainable": True, "function": code, "function_type": "lambda", "output_shape": None, "output_shape_type": "raw", "arguments": {}, "batch_input_shape": [None, 3]}  # fmt: skip
+    config = {
+        "name": "triple",
+        "trainable": True,
+        "function": code,
+        "function_type": "lambda",
+        "output_shape": None,
+        "output_shape_type": "raw",
+        "arguments": {},
+        "batch_input_shape": [None, 3],
+    }
     whole = {"class_name": "Sequential", "config": [{"class_name": "Lambda", "config": config}]}
     path = k2.write(tmp_path / "m.h5", whole, {"triple": []}, "2.2.2")
     with pytest.raises(ValueError, match="safe_mode=False"):

@@ -48,8 +48,8 @@ class Allowance:
         self._left -= math.prod(shape) * _bytes(dtype)
         if self._left < 0:
             raise ValueError(
-                f"The configuration in {self._where} asks for a variable of shape {shape}, and for more in all than the "
-                f"{self._size} bytes of the file can hold: refused."
+                f"The configuration in {self._where} asks for a variable of shape {shape}, and for more in all than "
+                f"the {self._size} bytes of the file can hold: refused."
             )
         drawn = isinstance(initializer, RandomInitializer) and type(initializer).__module__.startswith("unidl.")
         return np.zeros(shape, numpy_dtype(dtype)) if drawn else None

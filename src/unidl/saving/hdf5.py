@@ -31,7 +31,8 @@ def library() -> Any:
         import h5py
     except ImportError:
         raise ImportError(
-            'Writing files of Keras (.keras, .weights.h5, .h5) needs the package h5py: pip install "unidl[keras-files]". '
+            "Writing files of Keras (.keras, .weights.h5, .h5) needs the package h5py: "
+            'pip install "unidl[keras-files]". '
             "Weights can be kept in .safetensors files without it."
         ) from None
     return h5py
@@ -66,7 +67,7 @@ class GroupWriter(dict[str, Any]):
 
 
 def put(group: Any, name: str, value: np.ndarray) -> None:
-    """Write an array into a group of h5py. bfloat16, which HDF5 lacks, goes in as two bytes with a note, as in Keras."""
+    """Write an array into a group of h5py. bfloat16, which HDF5 lacks, goes in as two bytes and a note, as in Keras."""
     if value.dtype.name == "bfloat16":
         group.create_dataset(name, data=value.view("V2")).attrs["dtype"] = "bfloat16"
     else:
@@ -156,7 +157,8 @@ def read(
         listed = "; ".join(problems[:6]) + (f" and {len(problems) - 6} more" if len(problems) > 6 else "")
         if not skip_mismatch:
             raise ValueError(
-                f"{source} does not fit the model: {listed}. Nothing was loaded; pass skip_mismatch=True to load what fits."
+                f"{source} does not fit the model: {listed}. Nothing was loaded; pass skip_mismatch=True to load what "
+                "fits."
             )
         warnings.warn(f"{source} does not fit the model everywhere. Left as it was: {listed}.", stacklevel=3)
     for part, stored in found:

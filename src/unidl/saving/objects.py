@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -316,7 +315,7 @@ def _read_special(config: dict[str, Any], inner: Any, custom_objects: Any, safe_
             )
         from unidl.saving._code import load
 
-        return load(inner["value"])
+        return load(inner.get("value", inner))  # Keras 3 has the parts right here
     raise TypeError(f"Unknown kind of value {name!r} in a configuration.")
 
 

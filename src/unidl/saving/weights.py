@@ -183,7 +183,10 @@ def weights_file(path: Path) -> Iterator[Any]:
         with shards.opened(path) as several:
             yield several
     elif path.suffix == ".keras":
-        with _containers.container(path) as archive, hdf5.opened(archive.weights(), f"model.weights.h5 in {path}") as one:
+        with (
+            _containers.container(path) as archive,
+            hdf5.opened(archive.weights(), f"model.weights.h5 in {path}") as one,
+        ):
             yield one
     else:
         with hdf5.opened(path, path) as one:

@@ -1,7 +1,7 @@
 """Whole models in HDF5 files: those of Keras 1, Keras 2 and tf.keras, and what Keras 3 writes to ``.h5``.
 
-The architecture is in the attribute ``model_config``, weights are in ``model_weights`` by layer, the optimizer's state in
-``optimizer_weights``, and how the model was compiled in ``training_config``.
+The architecture is in the attribute ``model_config``, weights are in ``model_weights`` by layer, the optimizer's state
+is in ``optimizer_weights``, and how the model was compiled in ``training_config``.
 """
 
 from __future__ import annotations

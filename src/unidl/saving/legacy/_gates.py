@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from typing import Any
+
+import numpy as np
 
 Shapes = list[tuple[int, ...]]
 _FLIPPED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
@@ -13,7 +13,7 @@ _FLIPPED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
 def converted(
     layer: Any, shapes: Shapes, arrays: list[np.ndarray], version: int, backend: str
 ) -> tuple[list[np.ndarray], int]:
-    """Arrays for the variables of a layer, which have these `shapes`, from the first of `arrays`, and how many that were.
+    """Arrays for the variables of a layer, which have these `shapes`, from the first of `arrays`, and how many it were.
 
     The arrays are as they are if nothing is known that would make them fit.
     """
@@ -70,12 +70,10 @@ def _from_cudnn(kind: str, shapes: Shapes, arrays: list[np.ndarray]) -> list[np.
     """cuDNN keeps two biases, and each gate's kernels transposed."""
     kernel, recurrent, bias = arrays
     gates = 4 if kind == "LSTM" else 3
-    units = recurrent.shape[0]
-    if bias.shape != (2 * gates * units,):
+    units = bias.size // (2 * gates)
+    if recurrent.shape != (units, gates * units) or bias.shape != (2 * gates * units,) or kernel.ndim != 2:
         return arrays
-    kernel = np.concatenate(
-        [gate.T.reshape(gate.shape, order="F") for gate in np.split(kernel, gates, axis=1)], axis=1
-    )
+    kernel = np.concatenate([gate.T.reshape(gate.shape, order="F") for gate in np.split(kernel, gates, axis=1)], axis=1)
     recurrent = np.concatenate([gate.T for gate in np.split(recurrent, gates, axis=1)], axis=1)
     both = bias.reshape(2, gates * units)
     return [kernel, recurrent, both if shapes[2] == both.shape else both.sum(axis=0)]

@@ -31,14 +31,15 @@ _RENAMED = {
     "theta": "threshold", "maximum": "max_value",
 }  # fmt: skip
 _OF_EMBEDDINGS = {
-    "init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer", "W_constraint": "embeddings_constraint",
+    "init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer",
+    "W_constraint": "embeddings_constraint",
 }  # fmt: skip
-#: Arguments that only said how to compute, or that are known otherwise by now; dropped where a class does not take them.
+#: Arguments that only said how to compute, or that are known otherwise by now: dropped where a class lacks them.
 OBSOLETE = frozenset(
     {
         "adjustment", "batch_input_shape", "cache_enabled", "consume_less", "data_format", "dynamic", "filters",
-        "forget_bias_init", "fused", "groups", "implementation", "input_dim", "input_dtype", "input_length", "input_shape",
-        "kernel_constraint", "kernel_initializer", "kernel_regularizer", "mode", "rank", "renorm_clipping",
+        "forget_bias_init", "fused", "groups", "implementation", "input_dim", "input_dtype", "input_length",
+        "input_shape", "kernel_constraint", "kernel_initializer", "kernel_regularizer", "mode", "rank", "renorm_clipping",
         "renorm_momentum", "time_major", "virtual_batch_size",
     }
 )  # fmt: skip

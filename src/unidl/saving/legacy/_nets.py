@@ -12,8 +12,8 @@ _CONSTANT = "_CONSTANT_VALUE"
 def current_net(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a functional model, its layers in today's words already, with its calls rewritten.
 
-    A call was ``[[layer, call, output, arguments], …]``. The calls of models inside were sometimes counted from 1, since
-    making the model was counted as one.
+    A call was ``[[layer, call, output, arguments], …]``. The calls of models inside were sometimes counted from 1,
+    since making the model was counted as one.
     """
     layers = config["layers"]
     names = {layer["name"] for layer in layers}

@@ -100,8 +100,7 @@ def restore_optimizer(model: Any, arrays: list[np.ndarray], layer_names: list[st
     elif arrays and slots is not None:
         first = arrays[0]
         number = [(optimizer.iterations, first)] if first.shape == () else []
-        rest = [a for a in arrays[len(number) :]]
-        values = _by_slot(slots, trainable, rest, number)
+        values = _by_slot(slots, trainable, arrays[len(number) :], number)
     if values is None:
         warnings.warn(
             f"The optimizer starts afresh: its state in {path} has the shapes {[a.shape for a in arrays][:8]}, and "
