@@ -129,8 +129,9 @@ def bases(folder: Path) -> dict[str, Any]:
 
 _VALUES: list[Any] = [
     None, True, -1, 0, 1, 2, 7, 2**31, 2**40, 2**63, -(2**63), 1e30, float("nan"), float("inf"), "", "x", "relu",
-    "../../x", "/etc/passwd", [], {}, [None], [[]], {"class_name": "x"}, {"class_name": "Dense", "config": None}, "\ud800", "é\0",
-    [2**20, 2**20], [None, 10**9, 3], {"class_name": "__lambda__", "config": {"value": ["", None, None]}},
+    "../../x", "/etc/passwd", [], {}, [None], [[]], {"class_name": "x"}, {"class_name": "Dense", "config": None},
+    "\ud800", "é\0", [2**20, 2**20], [None, 10**9, 3],
+    {"class_name": "__lambda__", "config": {"value": ["", None, None]}},
     {"class_name": "__tensor__", "config": {"value": [1], "dtype": "float32"}},
     {"class_name": "__numpy__", "config": {}},
     {"class_name": "function", "config": "system", "module": "os", "registered_name": "system"},
@@ -139,8 +140,8 @@ _VALUES: list[Any] = [
 ]  # fmt: skip
 _NAMES = [
     *(n for n in dir(layers) if n[0].isupper()), "Sequential", "Functional", "Adam", "load_model", "get_file",
-    "Function", "eval", "__import__", "Lambda", "TFSMLayer", "TorchModuleWrapper", "Layer", "Model", "function", "__slice__",
-    "SGD", "os.system",
+    "Function", "eval", "__import__", "Lambda", "TFSMLayer", "TorchModuleWrapper", "Layer", "Model", "function",
+    "__slice__", "SGD", "os.system",
 ]  # fmt: skip
 
 

@@ -208,7 +208,8 @@ def test_cve_2025_9905_lambdas_in_hdf5_files() -> None:
 
 
 def test_cve_2025_49655_and_2026_1462_layers_of_other_engines() -> None:
-    wrapper = named("TorchModuleWrapper", module={"class_name": "__bytes__", "config": {"value": "x"}})
+    wrapper = named("TorchModuleWrapper")
+    wrapper["config"]["module"] = {"class_name": "__bytes__", "config": {"value": "x"}}
     refused(loading(archive(with_layer(wrapper))), "pickle|only with|torch")
     saved = named("TFSMLayer", filepath="/etc", call_endpoint="serve")
     refused(loading(archive(with_layer(saved))), "SavedModel.*safe_mode=False")

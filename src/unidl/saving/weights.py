@@ -120,7 +120,7 @@ def save_weights(
     if skipped:
         raise TypeError(f"objects_to_skip is for files that end in {_HDF5}.")
     owners = {id(v): layer for layer in model._flatten_layers() for v in layer._stored()}
-    specs = {name: (tuple(active.shape(v)), active.dtype(v)) for name, v in names.items()}
+    specs = {name: (tuple(d or 0 for d in active.shape(v)), active.dtype(v)) for name, v in names.items()}
     with replacing(path) as temporary:
         _safetensors.write(temporary, specs, lambda name: owners[id(names[name])]._stored_value(names[name]), _METADATA)
 

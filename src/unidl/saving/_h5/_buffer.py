@@ -38,7 +38,7 @@ class Buffer:
         if self._left < 0:
             raise DamagedFile("parts of the file overlap")
 
-    def bytes(self, address: int, count: int) -> memoryview:
+    def part(self, address: int, count: int) -> memoryview:
         """`count` bytes at `address`.
 
         Raises:
@@ -52,7 +52,7 @@ class Buffer:
     def at(self, address: int, signature: bytes = b"") -> Cursor:
         """A cursor at `address`, behind `signature`, which must be there."""
         cursor = Cursor(self, self.data[self.base :], address)
-        if signature and bytes(cursor.take(len(signature))) != signature:
+        if signature and cursor.take(len(signature)).tobytes() != signature:
             raise DamagedFile(f"there is no {signature.decode()} at address {address}")
         return cursor
 

@@ -74,7 +74,7 @@ class Layout:
                 raise DamagedFile(f"a data set claims {size} bytes of which none are there")
             self.raw = bytes(size)  # never written: zeros
         else:
-            self.raw = self.file.bytes(where, length)
+            self.raw = self.file.part(where, length)
 
     def _chunked(self, tree: int | None, shape: tuple[int, ...]) -> None:
         if not shape or not all(shape) or math.prod(shape) > 2**32:
@@ -85,7 +85,7 @@ class Layout:
         for key, where in leaves(self.file, tree, 1, 8 + 8 * len(shape)):
             length, skipped = key.uint(4), key.uint(4)
             start = tuple(key.uint(8) for _ in shape)[:-1]
-            self.file.bytes(where, length)
+            self.file.part(where, length)
             self.chunks.append((start, length, where, skipped))
 
     def read(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
@@ -101,7 +101,7 @@ class Layout:
         out = np.zeros(shape, dtype)
         size = math.prod(self.chunk_shape) * dtype.itemsize
         for start, length, where, skipped in self.chunks:
-            raw = self._unpacked(self.file.bytes(where, length), size, skipped, dtype.itemsize)
+            raw = self._unpacked(self.file.part(where, length), size, skipped, dtype.itemsize)
             chunk = np.frombuffer(raw, dtype).reshape(self.chunk_shape)
             ends = [min(a + n, total) for a, n, total in zip(start, self.chunk_shape, shape)]
             if any(e <= a for a, e in zip(start, ends)):

@@ -14,9 +14,9 @@ SPACE, LINK_INFO, TYPE, FILL, EXTERNAL, LINK, LAYOUT, FILTERS, ATTRIBUTE, CONTIN
 def messages(file: Buffer, address: int) -> list[tuple[int, Cursor]]:
     """Numbers and contents of all messages of the object at `address`, continued blocks included."""
     start = file.at(address)
-    newer = bytes(file.bytes(address, 4)) == b"OHDR"
+    newer = file.part(address, 4).tobytes() == b"OHDR"
     if newer:
-        blocks, tracked = [_newer_block(start)], bool(file.bytes(address + 5, 1)[0] & 4)
+        blocks, tracked = [_newer_block(start)], bool(file.part(address + 5, 1)[0] & 4)
     else:
         if start.uint(1) != 1:
             raise DamagedFile(f"there is no object at address {address}")
@@ -102,7 +102,7 @@ def _heap(file: Buffer, address: int) -> Cursor:
     where = head.address()
     if where is None:
         raise DamagedFile("the names of a group are nowhere")
-    return Cursor(file, file.bytes(where, size))
+    return Cursor(file, file.part(where, size))
 
 
 def leaves(file: Buffer, address: int, kind: int, key_size: int) -> Iterator[tuple[Cursor, int]]:

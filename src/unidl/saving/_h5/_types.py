@@ -123,7 +123,7 @@ def _heap(file: Buffer, address: int) -> dict[int, Cursor]:
     heap = file.at(address, b"GCOL")
     heap.skip(4)
     size = heap.length()
-    file.bytes(address, size)
+    file.part(address, size)
     file.spend(size)
     found: dict[int, Cursor] = {}
     while heap.position + 8 + file.length_size <= address + size:

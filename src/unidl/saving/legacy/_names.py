@@ -39,8 +39,8 @@ OBSOLETE = frozenset(
     {
         "adjustment", "batch_input_shape", "cache_enabled", "consume_less", "data_format", "dynamic", "filters",
         "forget_bias_init", "fused", "groups", "implementation", "input_dim", "input_dtype", "input_length",
-        "input_shape", "kernel_constraint", "kernel_initializer", "kernel_regularizer", "mode", "rank", "renorm_clipping",
-        "renorm_momentum", "time_major", "virtual_batch_size",
+        "input_shape", "kernel_constraint", "kernel_initializer", "kernel_regularizer", "mode", "rank",
+        "renorm_clipping", "renorm_momentum", "time_major", "virtual_batch_size",
     }
 )  # fmt: skip
 #: Initializers by name.

@@ -115,9 +115,9 @@ def _give(group: Any, model: Any, path: Path, skip_mismatch: bool = False, by_na
     version, backend = _origin(group)
     stored: dict[str, tuple[list[Any], list[str]]] = {}
     for name in _names(group, "layer_names"):
-        arrays = _arrays(_member(group, name))
-        if arrays[0]:
-            stored[name] = arrays
+        found = _arrays(_member(group, name))
+        if found[0]:
+            stored[name] = found
     layers = {layer.name: layer for layer in model.layers if count(layer)}
     pairs: list[Pair] = []
     problems: list[str] = []

@@ -96,7 +96,7 @@ def _paired(parts: Parts, arrays: list[np.ndarray], version: int, backend: str) 
     pairs: list[Pair] = []
     rest = list(arrays)
     for leaf, variables in parts:
-        shapes = [tuple(active.shape(v)) for v in variables]
+        shapes = [tuple(d or 0 for d in active.shape(v)) for v in variables]
         made, used = converted(leaf, shapes, rest, version, backend)
         if len(made) != len(variables):
             return None

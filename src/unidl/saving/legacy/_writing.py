@@ -32,7 +32,7 @@ def save_model(model: Any, path: Path, with_optimizer: bool = True) -> None:
         "model_config": json.dumps({"class_name": described["class_name"], "config": described["config"]}),
     }
     if how and with_optimizer and model.optimizer is not None:
-        training = {k: how.get(k) for k in ("loss", "loss_weights", "metrics", "weighted_metrics")}
+        training = {k: _in_full(how.get(k)) for k in ("loss", "loss_weights", "metrics", "weighted_metrics")}
         attributes["training_config"] = json.dumps({**training, "optimizer_config": how["optimizer"]})
     with replacing(path) as temporary, hdf5.library().File(temporary, "w") as file:
         for name, value in attributes.items():
@@ -47,6 +47,20 @@ def save_model(model: Any, path: Path, with_optimizer: bool = True) -> None:
         _put_weights(group.create_group("top_level_model_weights"), own)
         if "training_config" in attributes and getattr(model.optimizer, "built", False):
             _put_weights(file.create_group("optimizer_weights"), list(model.optimizer.variables))
+
+
+def _in_full(value: Any) -> Any:
+    """Losses and metrics with "mse" and the like as "mean_squared_error": Keras 3 does not find the short names here."""
+    from unidl import losses
+
+    if isinstance(value, str):
+        try:
+            return getattr(losses.get(value), "__name__", value)
+        except ValueError:  # of metrics alone, such as "accuracy"
+            return value
+    if isinstance(value, dict):
+        return value if "class_name" in value else {k: _in_full(v) for k, v in value.items()}
+    return [_in_full(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def _put_weights(group: Any, variables: list[Any]) -> None:
