@@ -37,7 +37,7 @@ SECONDS = 2.0
 #: What a file must never cause: code, processes, sockets, libraries; and files outside of the temporary folder.
 FORBIDDEN = (
     "compile", "exec", "import", "marshal.", "pickle.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn",
-    "subprocess.", "socket.", "ctypes.", "urllib.", "ftplib.", "webbrowser.", "code.", "shutil.",
+    "subprocess.", "socket.", "ctypes.dlopen", "urllib.", "ftplib.", "webbrowser.", "code.", "shutil.",
 )  # fmt: skip
 FILES = ("open", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate")
 
@@ -52,7 +52,9 @@ class Watch:
         sys.addaudithook(self)
 
     def __call__(self, event: str, args: Any) -> None:
-        if not self.on:
+        if not self.on or not (event in FILES or event.startswith(FORBIDDEN)):
+            return
+        if event != "import" and _is_importing():
             return
         if event.startswith(FORBIDDEN) and not self._is_harmless(event, args):
             self.seen.append(f"{event} {str(args)[:200]}")
@@ -71,6 +73,14 @@ class Watch:
         ):  # what `inspect.signature` does with the text of a builtin's signature: it is only parsed
             return isinstance(args[0], bytes) and args[0].startswith(b"def foo")
         return event == "shutil.rmtree" and os.path.realpath(args[0]).startswith(self.folder)
+
+
+def _is_importing() -> bool:
+    """Whether Python is reading a module, of whose import the hook was told already."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 _TRUSTED = {name.split(".")[0] for name in sys.modules} | {"ml_dtypes", "zoneinfo"}

@@ -45,8 +45,8 @@ WEIGHTS = (".weights.h5", ".weights.json")
 def write(model: Any, folder: Path, name: str) -> None:
     """The model in each of the forms that Keras and unidl share."""
     model.save(folder / f"{name}.keras")
-    model.save(folder / f"{name}.h5")
     model.save(folder / name, zipped=False)
+    model.save(folder / f"{name}.h5")  # after which Keras has forgotten its optimizer
     model.save_weights(folder / f"{name}.weights.h5")
     model.save_weights(folder / f"{name}.weights.json", max_shard_size=4e-7)
 

@@ -73,6 +73,20 @@ def current_net(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "layers": changed, **ends}
 
 
+def with_ops_marked(config: Any) -> Any:
+    """A configuration of Keras 3 in an HDF5 file, where modules are left out: "Multiply" may be a layer or an op.
+
+    Layers say whether they are trainable, ops do not.
+    """
+    inner = config.get("config") if isinstance(config, dict) else None
+    if not isinstance(inner, dict):
+        return config
+    if isinstance(inner.get("layers"), list):
+        return {**config, "config": {**inner, "layers": [with_ops_marked(layer) for layer in inner["layers"]]}}
+    is_op = "module" not in config and config.get("inbound_nodes") and "trainable" not in inner
+    return {**config, "module": "keras.ops"} if is_op else config
+
+
 def _is_place(value: Any, names: set[str]) -> bool:
     return (
         isinstance(value, (list, tuple))

@@ -11,6 +11,7 @@ from unidl.saving import _h5, hdf5
 from unidl.saving._allowance import Allowance
 from unidl.saving._containers import parsed
 from unidl.saving.legacy._config import current_config
+from unidl.saving.legacy._nets import with_ops_marked
 from unidl.saving.legacy._training import compile_arguments, restore_optimizer
 from unidl.saving.legacy._weights import Pair, count, matched
 from unidl.saving.objects import SafeModeScope, deserialize_keras_object, in_safe_mode
@@ -37,7 +38,9 @@ def load_model(path: Path, custom_objects: Any = None, compile: bool = True, saf
         with CustomObjectScope(custom_objects), SafeModeScope(in_safe_mode(safe_mode)):
             model = built_model(
                 lambda: deserialize_keras_object(
-                    config if version > 2 else current_config(config), custom_objects, in_safe_mode(safe_mode)
+                    with_ops_marked(config) if version > 2 else current_config(config),
+                    custom_objects,
+                    in_safe_mode(safe_mode),
                 ),
                 path,
             )

@@ -50,7 +50,7 @@ def save_model(model: Any, path: Path, with_optimizer: bool = True) -> None:
 
 
 def _in_full(value: Any) -> Any:
-    """Losses and metrics with "mse" and the like as "mean_squared_error": Keras 3 does not find the short names here."""
+    """Losses and metrics with "mse" as "mean_squared_error", and so on: Keras 3 does not find short names here."""
     from unidl import losses
 
     if isinstance(value, str):
