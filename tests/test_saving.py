@@ -5,12 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-<<<<<<< HEAD
-=======
-import subprocess
-import sys
 import warnings
->>>>>>> a1e10ee (More tests of saving; h5 files name losses in full)
 import zipfile
 from pathlib import Path
 from typing import Any
