@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,13 @@ class MXNetBackend(Backend):
 
     def executable(self, graph: Any, *, jit: bool = False) -> Callable[..., Any]:
         return compiled.executable(graph, self)
+
+    export_formats = ("mxnet",)
+
+    def export(self, format: str, path: Path, archive: Any, options: dict[str, Any]) -> list[Path]:
+        from unidl_mxnet.exporting import symbol_and_params
+
+        return symbol_and_params(self, path, archive, options)
 
     def train_step(
         self,

@@ -33,14 +33,15 @@ class _Builder:
         graph: lowered, with all shapes known.
         heads: how many of the outputs gradients are wanted of; the others, and all updates, are cut off
             from them, so that no time goes into gradients of zero.
+        symbols: what makes the symbols.
     """
 
-    def __init__(self, graph: Any, backend: Any, heads: int | None) -> None:
+    def __init__(self, graph: Any, backend: Any, heads: int | None, symbols: Symbols | None = None) -> None:
         from unidl.graph.symbolic import SymbolicTensor, substitute
 
         self.symbolic, self.substitute = SymbolicTensor, substitute
         self.graph, self.backend = graph, backend
-        self.F = Symbols()
+        self.F = symbols or Symbols()
         self.layout = ChannelsFirst(self.F)
         self.symbols: dict[int, Symbol] = {}
         self.cut: dict[int, Symbol] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,13 @@ class TensorFlowBackend(Backend):
 
     def jit(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         return tf.function(fn, autograph=False, reduce_retracing=True)
+
+    export_formats = ("tf_saved_model",)
+
+    def export(self, format: str, path: Path, archive: Any, options: dict[str, Any]) -> list[Path]:
+        from unidl_tensorflow.exporting import saved_model
+
+        return saved_model(self, path, archive, options)
 
     def train_step(
         self,

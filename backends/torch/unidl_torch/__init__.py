@@ -7,6 +7,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -285,6 +286,13 @@ class TorchBackend(Backend):
     def executable(self, graph: Any, *, jit: bool = False) -> Callable[..., Any]:
         function = super().executable(graph)
         return compiled.Forward(function, graph) if jit else function
+
+    export_formats = ("torch", "torchscript")
+
+    def export(self, format: str, path: Path, archive: Any, options: dict[str, Any]) -> list[Path]:
+        from unidl_torch.exporting import WRITERS
+
+        return WRITERS[format](self, path, archive, options)
 
     def optimizer_kernel(
         self, name: str, optimizer: Any, variables: Sequence[Any]

@@ -85,7 +85,9 @@ class _Fused:
         if x.shape[1] == 0 or (mask is not None and x.shape[0] == 0):
             return x.new_zeros(x.shape[0], x.shape[1], self.weights[1].shape[1]), states
         if mask is not None:
-            return self._masked(x, states, mask)
+            return (
+                self._step_by_step(x, states, mask) if torch.compiler.is_exporting() else self._masked(x, states, mask)
+            )
         start = tuple(s[None] for s in states)
         out, *last = self.kernel(x, self._given(start), self.weights, self.has_biases, 1, 0.0, False, False, True)
         return out, tuple(s[0] for s in last)
@@ -93,6 +95,14 @@ class _Fused:
     @staticmethod
     def _given(states: tuple[Tensor, ...]) -> Any:
         return states if len(states) > 1 else states[0]
+
+    def _step_by_step(self, x: Tensor, states: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same in steps of one time, for `torch.export`, which cannot follow packed sequences."""
+
+        def step(x_t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return self(x_t[:, None], state, None)[1]
+
+        return _steps(step, x, states, mask)
 
     def _masked(self, x: Tensor, states: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The kernel over the steps that count, moved to the front of each sequence."""

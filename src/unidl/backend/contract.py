@@ -23,12 +23,14 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from unidl.backend.native import NativeModule
+    from unidl.export import ExportArchive
     from unidl.graph.graph import Graph
 
 Tensor = Any
@@ -63,6 +65,7 @@ class Backend(ABC):
         trains: False if there are no gradients (the NumPy backend).
         native_modules: classes of the engine's modules, with the kind that `native_module` knows them by: such a module
             becomes a layer when it is assigned to an attribute of one.
+        export_formats: names of the file formats of the engine that `export` writes.
     """
 
     name: ClassVar[str]
@@ -80,6 +83,7 @@ class Backend(ABC):
     strings: bool = False
     trains: bool = True
     native_modules: tuple[tuple[type, str], ...] = ()
+    export_formats: tuple[str, ...] = ()
 
     # -- about the engine -------------------------------------------------------------------
 
@@ -231,6 +235,14 @@ class Backend(ABC):
         from unidl.graph.replay import replay
 
         return replay(graph, self)
+
+    def export(self, format: str, path: Path, archive: ExportArchive, options: dict[str, Any]) -> list[Path]:
+        """Write the graphs of the endpoints of `archive` so that the engine alone runs them; returns the files.
+
+        Called only with one of `export_formats`. A file that is there stays until the new one is whole, and what was
+        written gives what the graph gives for more than one batch size (`unidl.export._endpoint.compare`).
+        """
+        raise NotImplementedError(f"The {self.name} backend writes no files of the format {format!r}.")
 
     def jit(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Compile a Python function of native tensors with the engine's own tracer.

@@ -32,7 +32,7 @@ def control_table(backend: Any) -> dict[str, Callable[..., Any]]:
         body: Any, carry: Sequence[Any], xs: Sequence[Any], operands: Sequence[Any], length: Any, reverse: bool
     ) -> tuple[Any, ...]:
         carry, rows = list(carry), []
-        size = backend.shape(xs[0])[0] if xs else length
+        size = int(backend.shape(xs[0])[0] if xs else length)
         # Cut into rows at once: an indexing call for each step would make the gradient quadratic in the length.
         cut = [backend.table["split"](x, size, 0) if size else [] for x in xs]
         items = [[backend.table["squeeze"](row, 0) for row in rows_of_x] for rows_of_x in cut]

@@ -297,6 +297,35 @@ class Model(Trainer, Layer):
 
         load_weights(self, filepath, skip_mismatch, **kwargs)
 
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model for inference in an engine's own format; unidl is not needed to run it.
+
+        Args:
+            filepath: where to: a folder for "tf_saved_model", a file for "torch", "torchscript" and "onnx", what the
+                names of both files begin with for "mxnet".
+            format: "tf_saved_model", with UNIDL_BACKEND=tensorflow, for ``tf.saved_model.load(path).serve(x)``;
+                "torch", with torch, for ``torch.export.load(path).module()(x)``; "torchscript", with torch, for
+                ``torch.jit.load(path)(x)``; "mxnet", with mxnet, for ``mx.gluon.SymbolBlock.imports``; "onnx".
+            verbose: False: print nothing.
+            input_signature: list of the arguments of the model's call, `InputSpec`s or structures of such; None: what
+                it was built for, the batch unknown.
+            kwargs: options of the format: `options` of ``tf.saved_model.save``, arguments of ``torch.export.export``.
+
+        Raises:
+            ValueError: if the backend does not write the format, the model is not built, or a layer computes what the
+                format cannot hold.
+        """
+        from unidl.export._formats import export_model
+
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
+
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Make the weights by one call on symbolic inputs of the shapes that `get_build_config` gave."""
         if self._net is not None or not config:
