@@ -1,8 +1,8 @@
 """mxnet's own files: a symbol as JSON, and parameters by name.
 
-A symbol is made for known sizes. For a batch size that may vary it is made twice, for two sizes: reshapes differ between
-both where the size went, and mxnet can find it itself there. What makes tensors of that size from nothing takes it from
-an input (`_OpenSymbols`).
+A symbol is made for known sizes. For a batch size that may vary it is made twice, for two sizes: reshapes differ
+between both where the size went, and mxnet can find it itself there. What makes tensors of that size from nothing takes
+it from an input (`_OpenSymbols`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from unidl import tree
 from unidl.errors import GraphError
 from unidl.export._endpoint import Endpoint, compare
 from unidl.graph.replay import replay

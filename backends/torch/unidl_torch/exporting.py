@@ -125,7 +125,8 @@ def _flat(endpoint: Endpoint, call: Callable[..., Any]) -> Callable[..., Any]:
 
 def _no_trace(endpoint: Endpoint, what: str, error: Exception) -> ValueError:
     return ValueError(
-        f"Endpoint {endpoint.name!r} cannot be exported to {what}: PyTorch cannot trace it. {type(error).__name__}: {error}"
+        f"Endpoint {endpoint.name!r} cannot be exported to {what}: PyTorch cannot trace it. "
+        f"{type(error).__name__}: {error}"
     )
 
 
