@@ -164,6 +164,15 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
         model = unidl.Sequential([unidl.Input((3,)), layer])
         with pytest.raises(ValueError, match=r"cannot be exported"):
             model.export(path, format=format, verbose=False)
+    if format == "tf_saved_model":
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "letter").write_text("dear")
+        with pytest.raises(FileExistsError, match="no SavedModel"):
+            good.export(tmp_path / "mine", verbose=False)
+        assert (tmp_path / "mine" / "letter").read_text() == "dear"
+        before.append("mine")
+        before.sort()
+        stamps = [os.stat(tmp_path / name).st_mtime_ns for name in before]
     unbuilt = unidl.Sequential([layers.Dense(2)])
     with pytest.raises(ValueError, match="not built"):
         unbuilt.export(path, format=format)

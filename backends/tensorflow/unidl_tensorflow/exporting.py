@@ -8,7 +8,7 @@ from typing import Any
 
 from unidl import tree
 from unidl.export._endpoint import Endpoint, compare
-from unidl.export._formats import replacing_folder
+from unidl.export._formats import replacing_saved_model
 from unidl.graph.replay import replay
 from unidl_tensorflow._engine import tensorflow as tf
 
@@ -32,7 +32,7 @@ def saved_model(backend: Any, path: Path, archive: Any, options: dict[str, Any])
         _check_portable(endpoint, signatures[endpoint.name].graph.as_graph_def())
     first = next(iter(signatures))
     signatures.setdefault("serving_default", signatures[first])
-    with replacing_folder(path) as temporary:
+    with replacing_saved_model(path) as temporary:
         tf.saved_model.save(root, temporary, signatures=signatures, **options)
         loaded = tf.saved_model.load(temporary)
         for endpoint in archive.endpoints.values():

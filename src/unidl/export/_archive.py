@@ -18,8 +18,8 @@ class ExportArchive:
     moving averages) is not in them. Each format is written by the backend of its engine.
 
     Args:
-        format: "saved_model" (or "tf_saved_model"): a folder that ``tf.saved_model.load`` reads, any number of endpoints.
-            With one endpoint: "torch", a file of ``torch.export``; "torchscript", a file for ``torch.jit.load``;
+        format: "saved_model" (or "tf_saved_model"): a folder that ``tf.saved_model.load`` reads, with any number of
+            endpoints. With one endpoint: "torch", a file of ``torch.export``; "torchscript", a file for ``torch.jit.load``;
             "mxnet", the files ``<path>-symbol.json`` and ``<path>-0000.params``.
 
     Raises:

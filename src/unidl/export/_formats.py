@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from unidl.backend import active
-from unidl.export._endpoint import Endpoint, model_signature
 
 #: Format to the backend that writes it. A backend outside of unidl adds its own in `Backend.export_formats`.
 OWNERS = {"tf_saved_model": "tensorflow", "torch": "torch", "torchscript": "torch", "mxnet": "mxnet"}
@@ -69,8 +68,14 @@ def _have() -> str:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[str]:
-    """A temporary folder beside `path`, which takes its place when the block ends without an error."""
+def replacing_saved_model(path: Path) -> Iterator[str]:
+    """A temporary folder beside `path`, which takes its place when the block ends without an error.
+
+    Raises:
+        FileExistsError: if something else than a SavedModel is there.
+    """
+    if path.exists() and not (path / "saved_model.pb").is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"{path} is no SavedModel that could be replaced by another. Choose a path of its own.")
     path.parent.mkdir(parents=True, exist_ok=True)
     work = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -83,4 +88,4 @@ def replacing_folder(path: Path) -> Iterator[str]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-__all__ = ["EVERYWHERE", "OWNERS", "Endpoint", "checked_format", "export_model", "model_signature", "replacing_folder"]
+__all__ = ["EVERYWHERE", "OWNERS", "checked_format", "export_model", "replacing_saved_model"]
