@@ -24,6 +24,8 @@ class _State(threading.local):
             for masks until then.
         custom_objects: names that configurations may use, of the `CustomObjectScope`s entered.
         safe_mode: whether configurations that hold code are refused; None if nobody has said.
+        written, read: layers that a configuration of several parts has so far, while it is written or read: see
+            `unidl.saving.objects`.
         names: the `name_scope`s entered: what variables made now have before their names.
         namer: who entered the innermost of them.
         symbolic: how many `SymbolicScope`s are entered.
@@ -37,6 +39,8 @@ class _State(threading.local):
     masks: bool = False
     custom_objects: dict[str, Any] = {}
     safe_mode: bool | None = None
+    written: dict[int, Any] | None = None
+    read: dict[Any, Any] | None = None
     names: tuple[str, ...] = ()
     namer: Any = None
     symbolic: int = 0

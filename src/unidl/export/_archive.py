@@ -19,8 +19,8 @@ class ExportArchive:
 
     Args:
         format: "saved_model" (or "tf_saved_model"): a folder that ``tf.saved_model.load`` reads, with any number of
-            endpoints. With one endpoint: "torch", a file of ``torch.export``; "torchscript", a file for ``torch.jit.load``;
-            "mxnet", the files ``<path>-symbol.json`` and ``<path>-0000.params``.
+            endpoints. With one endpoint: "torch", a file for ``torch.export.load``; "torchscript", a file for
+            ``torch.jit.load``; "mxnet", the files ``<path>-symbol.json`` and ``<path>-0000.params``.
 
     Raises:
         ValueError: if the active backend does not write the format.

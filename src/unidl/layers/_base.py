@@ -57,8 +57,8 @@ def unique_name(base: str) -> str:
 
 
 def snake_case(name: str) -> str:
-    """``Conv2DTranspose`` as ``conv2d_transpose``."""
-    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    """``ConvLSTM2D`` as ``conv_lstm2d``: Keras's files have these names."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 

@@ -70,6 +70,9 @@ class SpectralNormalization(Wrapper):
             f"the {type(self.layer).__name__} object has no attribute 'kernel' nor 'embeddings' to normalize."
         )
 
+    def _stored(self) -> list[Any]:
+        return [self.kernel, self.vector_u]  # as in Keras, the weight is among the layer's own
+
     def call(self, inputs: Any, training: Any = False) -> Any:
         if training:
             vector, weight = self.normalized_weights()

@@ -41,25 +41,21 @@ class Net:
                         f"All `{what}` values must be KerasTensors, that is symbolic tensors (see Input), in model "
                         f"{name!r}; {tensor!r} is none."
                     )
-        self.nodes = self._sorted()
-        layers: dict[int, Any] = {}
-        for tensor in self.flat_inputs:
-            if isinstance(tensor.node, LayerNode) and isinstance(tensor.node.layer, InputLayer):
-                layers[id(tensor.node.layer)] = tensor.node.layer
-        for node in self.nodes:
-            if isinstance(node, LayerNode) and isinstance(node.layer, Layer):  # others are operations, without weights
-                layers.setdefault(id(node.layer), node.layer)
-        self.layers = list(layers.values())
+        self._known = {id(t) for t in self.flat_inputs}
+        met: dict[int, int] = {}
+        order = self._sorted(met)
+        self.nodes = [n for n in order if not _is_input(n)]
+        self.layers = self._by_distance(order, met)
 
-    def _sorted(self) -> list[Any]:
-        known = {id(t) for t in self.flat_inputs}
+    def _sorted(self, met: dict[int, int]) -> list[Any]:
+        """The nodes, those of inputs included, each after those that it needs.
+
+        `met` gets the number at which the way back from the outputs first comes to each layer or op.
+        """
         done: set[int] = set()
         order: list[Any] = []
         # Depth first without recursion: models may be thousands of layers deep.
-        todo: list[tuple[Any, bool]] = [
-            (t.node, False) for t in reversed(self.flat_outputs) if id(t) not in known and t.node is not None
-        ]
-        open_nodes: set[int] = set()
+        todo: list[tuple[Any, bool]] = [(n, False) for t in reversed(self.flat_outputs) if (n := self._maker(t))]
         while todo:
             node, ready = todo.pop()
             if id(node) in done:
@@ -68,16 +64,36 @@ class Net:
                 done.add(id(node))
                 order.append(node)
                 continue
-            if isinstance(node, LayerNode) and isinstance(node.layer, InputLayer):
+            if _is_input(node) and not any(id(t) in self._known for t in node.outputs):
                 raise self._unconnected(node.layer.name)
-            open_nodes.add(id(node))
+            met.setdefault(_operation(node), len(met))
             todo.append((node, True))
-            for tensor in node.inputs():
-                if tensor.node is None and tensor.value is None and id(tensor) not in known:
+            needed = list(node.inputs())
+            for tensor in needed:
+                if tensor.node is None and tensor.value is None and id(tensor) not in self._known:
                     raise self._unconnected(tensor.name or repr(tensor))
-                if id(tensor) not in known and tensor.node is not None and id(tensor.node) not in done:
-                    todo.append((tensor.node, False))
+            todo += [(n, False) for t in reversed(needed) if (n := self._maker(t)) and id(n) not in done]
         return order
+
+    def _maker(self, tensor: SymbolicTensor) -> Any:
+        """The node that computes `tensor` in this net, or stands for an input; None for other inputs and variables."""
+        return tensor.node if id(tensor) not in self._known or _is_input(tensor.node) else None
+
+    def _by_distance(self, order: list[Any], met: dict[int, int]) -> list[Any]:
+        """Each layer once, those farthest from the outputs first, as Keras lists them: files depend on this order."""
+        of_node: dict[int, int] = {}
+        distances: dict[int, int] = {}
+        for node in reversed(order):
+            key = _operation(node)
+            distance = max(of_node.get(id(node), 0), distances.get(key, 0))
+            of_node[id(node)] = distances[key] = distance
+            for tensor in node.inputs():
+                if (maker := self._maker(tensor)) is not None:
+                    of_node[id(maker)] = max(distance + 1, of_node.get(id(maker), 0))
+        unused = [t.node for t in self.flat_inputs if _is_input(t.node) and _operation(t.node) not in met]
+        found = [n.layer for n in (*unused, *order) if isinstance(n, LayerNode) and isinstance(n.layer, Layer)]
+        layers = list({id(layer): layer for layer in found}.values())  # others are operations, without weights
+        return sorted(layers, key=lambda layer: (-distances.get(id(layer), 0), met.get(id(layer), -1)))
 
     def _unconnected(self, name: str) -> GraphError:
         return GraphError(
@@ -225,6 +241,15 @@ class Net:
             f"Layer {self.name!r}: the input with name {tensor.name!r} and path {'.'.join(map(str, path))!r} expected "
             f"shape={want}, found shape={shape}. Reshape the data, or declare the input so."
         )
+
+
+def _is_input(node: Any) -> bool:
+    return isinstance(node, LayerNode) and isinstance(node.layer, InputLayer)
+
+
+def _operation(node: Any) -> int:
+    """What tells the layer or op of a node from others: calls of one layer have the same."""
+    return id(node.layer if isinstance(node, LayerNode) else node)
 
 
 def _leaves(given: Any) -> list[Any]:

@@ -1,7 +1,8 @@
 """Where the state of each part of a model is kept in an archive: paths in the layout of Keras 3.
 
 A part is anything with `save_own_variables`: layers, optimizers, metrics. Its path follows attributes; in lists and
-dicts a part is called after its class: ``layers/dense_1``, ``encoder/attention``.
+dicts a part is called after its class: ``layers/dense_1``, ``encoder/attention``. The attribute `layers` of a model is one
+of them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+#: Classes whose public name in Keras is not that of the class.
+_CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}
 #: Attributes that hold what is found by other ways, or belongs to training.
 _SKIPPED = frozenset({"_nodes", "_weights", "_net_layers", "_stack", "_input_layer", "optimizer", "loss", "_loss_mean"})
 
@@ -27,15 +30,16 @@ def parts_of(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _children(part: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    if getattr(part, "_net", None) is not None or hasattr(part, "_stack"):
-        yield from _members(part.layers, f"{prefix}layers/")
-    tracked = getattr(part, "_tracked", {})
+    tracked = dict(getattr(part, "_tracked", {}))
+    if hasattr(part, "_net"):  # what comes before it in the alphabet is found by its own name
+        tracked["layers"] = list(part.layers)
     for name in sorted(tracked, key=lambda n: (n.startswith("_"), n)):
         value = tracked[name]
         if name in _SKIPPED:
             continue
         # Keras looks through public names first, properties among them.
-        if name.startswith("_") and isinstance(getattr(type(part), name[1:], None), property):
+        public = getattr(type(part), name[1:], None) if name.startswith("_") else None
+        if isinstance(public, property) and type(part).__name__ not in _CLASSES:
             name = name[1:]
         if _is_part(value):
             yield f"{prefix}{name}", value
@@ -49,11 +53,17 @@ def _members(items: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     used: dict[str, int] = {}
     for item in items:
         if _is_part(item):
-            base = snake_case(type(item).__name__)
+            base = snake_case(_class_name(item))
             count = used[base] = used.get(base, -1) + 1
             yield f"{prefix}{base}{f'_{count}' if count else ''}", item
         elif isinstance(item, (list, tuple)):
             yield from _members(item, prefix)
+
+
+def _class_name(part: Any) -> str:
+    """What Keras calls the class."""
+    name = type(part).__name__
+    return "Functional" if name == "Model" and part._net is not None else _CLASSES.get(name, name)
 
 
 def _is_part(value: Any) -> bool:

@@ -18,6 +18,8 @@ from unidl.saving.registration import CustomObjectScope, get_registered_name, ge
 
 _BASE = ("name", "trainable", "dtype")
 _PLAIN = (str, int, float, bool)
+#: What says that several configurations mean one layer: a number.
+_SHARED = "shared_object_id"
 #: Modules that hold classes which configurations may name, in the order in which they are searched.
 FAMILIES = (
     "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "initializers", "regularizers",
@@ -66,6 +68,16 @@ def serialize_keras_object(obj: Any) -> Any:
         >>> config["module"], config["class_name"], config["config"]
         ('keras.initializers', 'Constant', {'value': 0.5})
     """
+    if state.written is None:
+        state.written = {}
+        try:
+            found = serialize_keras_object(obj)
+            counts: dict[int, int] = {}
+            _count_shared(found, counts)
+            _keep_shared(found, {number for number, count in counts.items() if count > 1})
+            return found
+        finally:
+            state.written = None
     if obj is None or type(obj) in _PLAIN:
         return obj
     if isinstance(obj, (list, tuple)):
@@ -88,6 +100,8 @@ def serialize_keras_object(obj: Any) -> Any:
             method = getattr(obj, f"get_{part}", None)
             if method is not None and (inner := method()):
                 written[part] = serialize_keras_object(inner)
+        if hasattr(obj, "load_own_variables"):
+            written[_SHARED] = state.written.setdefault(id(obj), (len(state.written), obj))[0]
         return written
     if isinstance(obj, _PLAIN):  # subclasses, such as enums of strings
         return next(kind(obj) for kind in _PLAIN if isinstance(obj, kind))
@@ -96,6 +110,28 @@ def serialize_keras_object(obj: Any) -> Any:
     raise TypeError(
         f"Cannot serialize {obj!r} of type {type(obj)}: it has no plain form. Give its class a get_config() method."
     )
+
+
+def _count_shared(config: Any, counts: dict[int, int]) -> None:
+    """How many times each numbered layer is in `config`."""
+    if isinstance(config, dict):
+        if _SHARED in config:
+            counts[config[_SHARED]] = counts.get(config[_SHARED], 0) + 1
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        for item in config:
+            _count_shared(item, counts)
+
+
+def _keep_shared(config: Any, kept: set[int]) -> None:
+    """Take the numbers off all layers but those in `kept`."""
+    if isinstance(config, dict):
+        if _SHARED in config and config[_SHARED] not in kept:
+            del config[_SHARED]
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        for item in config:
+            _keep_shared(item, kept)
 
 
 def _special(obj: Any) -> tuple[Any] | None:
@@ -224,6 +260,12 @@ def deserialize_keras_object(
     if kwargs:
         raise TypeError(f"deserialize_keras_object() does not take {sorted(kwargs)}.")
     safe_mode = in_safe_mode(safe_mode)
+    if state.read is None:
+        state.read = {}
+        try:
+            return deserialize_keras_object(config, custom_objects, safe_mode, module_objects=module_objects)
+        finally:
+            state.read = None
     if isinstance(config, str):
         known = {**(custom_objects or {}), **state.custom_objects}
         return known.get(config, config)
@@ -244,6 +286,9 @@ def deserialize_keras_object(
         if not isinstance(inner, str):
             raise TypeError(f"The configuration of a function: expected 'config' to be its name, not {inner!r}.")
         return _member(inner, config, custom_objects, module_objects, "function")
+    shared = config.get(_SHARED)
+    if isinstance(shared, int) and shared in state.read:
+        return state.read[shared]
     if not isinstance(inner, dict):
         raise TypeError(f"Expected 'config' to be a dict for {name!r}, not {inner!r}.")
     cls: Any = _member(str(name), config, custom_objects, module_objects, "class")
@@ -263,6 +308,8 @@ def deserialize_keras_object(
             instance.build_from_config(shapes)
         if how := config.get("compile_config"):
             instance.compile_from_config(how)
+    if isinstance(shared, int) and hasattr(instance, "load_own_variables"):
+        state.read[shared] = instance
     return instance
 
 

@@ -127,7 +127,9 @@ class Discretization(DataLayer):
         return SymbolicTensor(self.compute_output_shape(inputs.shape), self.output_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "bin_boundaries": self.bin_boundaries}
+        config = {**super().get_config(), "bin_boundaries": self.bin_boundaries}
+        config.pop("trainable", None)  # which Keras's layer does not take
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

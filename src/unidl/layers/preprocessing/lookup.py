@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from unidl import dtypes
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 from unidl.layers.preprocessing._adapting import batches
 from unidl.layers.preprocessing._encoding import check_output
@@ -94,6 +95,17 @@ class VocabularyLayer(HostLayer):
 
     def load_own_variables(self, store: Any) -> None:
         """There are none: the vocabulary is an asset."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The layer that `get_config` described, or Keras: it says more, and a float where the layer puts out integers."""
+        ignored = ("vocabulary_size",) if cls is IntegerLookup else ("vocabulary_size", "oov_method")
+        config = {k: v for k, v in config.items() if k not in ignored}
+        dtype = config.get("dtype")
+        name = dtype["config"].get("name") if isinstance(dtype, dict) and "config" in dtype else dtype
+        if config.get("output_mode", "int") == "int" and name in dtypes.FLOATS:
+            config = {**config, "dtype": None}
+        return super().from_config(config)
 
     def get_config(self) -> dict[str, Any]:
         vocabulary, idf = self._given_vocabulary, self._given_idf
