@@ -1,9 +1,9 @@
 """Twenty models that cover every family of layers, made by Keras or by unidl, and the data that they are trained with.
 
 Nothing here is random while it runs. Trained with SGD are models in which a weight has a gradient that is zero but for
-rounding, which other optimizers would blow up (biases before batch normalization, biases of attention's keys), and those
-with embeddings: Keras's Adam adds the squares of the gradients of a row that a batch has several times, unidl's squares
-their sum.
+rounding, which other optimizers would blow up (biases before batch normalization, biases of attention's keys), and
+those with embeddings: Keras's Adam adds the squares of the gradients of a row that a batch has several times, unidl's
+squares their sum.
 """
 
 from __future__ import annotations
@@ -173,9 +173,11 @@ def conv1d(k: Any) -> Any:
 def conv2d(k: Any) -> Any:
     L = k.layers
     return k.Sequential([
-        k.Input((9, 8, 3)), L.Conv2D(4, 3, strides=2, padding="same", use_bias=False), L.BatchNormalization(momentum=0.8),
-        L.Activation("swish"), L.DepthwiseConv2D(3, padding="same"), L.MaxPooling2D(2), L.UpSampling2D((2, 1)),
-        L.ZeroPadding2D(1), L.AveragePooling2D(2, padding="same"), L.Cropping2D(((1, 0), (0, 0))), L.Flatten(), L.Dense(2),
+        k.Input((9, 8, 3)), L.Conv2D(4, 3, strides=2, padding="same", use_bias=False),
+        L.BatchNormalization(momentum=0.8), L.Activation("swish"), L.DepthwiseConv2D(3, padding="same"),
+        L.MaxPooling2D(2), L.UpSampling2D((2, 1)),
+        L.ZeroPadding2D(1), L.AveragePooling2D(2, padding="same"), L.Cropping2D(((1, 0), (0, 0))), L.Flatten(),
+        L.Dense(2),
     ])  # fmt: skip
 
 

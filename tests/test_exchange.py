@@ -1,4 +1,4 @@
-"""Twenty models and more to Keras and back: predictions, and one more epoch from the restored state of the optimizer."""
+"""Twenty models and more to Keras and back: predictions, and one more epoch from the optimizer's restored state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One link of the chain in test_exchange.py: ``python weights_chain.py FOLDER FROM TO`` reads all models and writes them."""
+"""One link of the chain in test_exchange.py: ``python weights_chain.py FOLDER FROM TO`` reads and writes all models."""
 
 from __future__ import annotations
 

@@ -291,11 +291,11 @@ class Model(Trainer, Layer):
 
         save_weights(self, filepath, overwrite, max_shard_size, **kwargs)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Read weights from such a file; nothing changes unless the file fits."""
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> Any:
+        """Read weights from such a file, or from a ``state_dict`` of PyTorch; nothing changes unless the file fits."""
         from unidl.saving.weights import load_weights
 
-        load_weights(self, filepath, skip_mismatch, **kwargs)
+        return load_weights(self, filepath, skip_mismatch, **kwargs)
 
     def export(
         self,

@@ -1,8 +1,8 @@
 """Where the state of each part of a model is kept in an archive: paths in the layout of Keras 3.
 
 A part is anything with `save_own_variables`: layers, optimizers, metrics. Its path follows attributes; in lists and
-dicts a part is called after its class: ``layers/dense_1``, ``encoder/attention``. The attribute `layers` of a model is one
-of them.
+dicts a part is called after its class: ``layers/dense_1``, ``encoder/attention``. The list `layers` of a model is among
+its attributes.
 """
 
 from __future__ import annotations

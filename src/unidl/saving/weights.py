@@ -17,7 +17,8 @@ from unidl.saving.checkpoints import resolved
 
 _HDF5, _SHARDED, _LEGACY = ".weights.h5", ".weights.json", (".h5", ".hdf5")
 _WRITTEN = (".safetensors", _HDF5, _SHARDED)
-_READ = (*_WRITTEN, ".keras", *_LEGACY)
+_TORCH = (".pt", ".pth")
+_READ = (*_WRITTEN, ".keras", *_LEGACY, *_TORCH)
 _METADATA = {"format": "unidl", "format_version": "1"}
 
 
@@ -125,11 +126,13 @@ def save_weights(
         _safetensors.write(temporary, specs, lambda name: owners[id(names[name])]._stored_value(names[name]), _METADATA)
 
 
-def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> Any:
     """Read weights that `save_weights` or Keras wrote, on any backend; those of a whole model's file, too.
 
     Nothing is changed unless the whole file fits. The weights of files of Keras 1 and 2, and of ``.h5`` files that
-    Keras 3 writes, are given to the layers with weights in their order.
+    Keras 3 writes, are given to the layers with weights in their order. A ``.pt`` or ``.pth`` file is a ``state_dict`` of
+    PyTorch, of a model of the same structure: layers are matched by their order, kinds and shapes, kernels and gates
+    brought into unidl's layout. PyTorch is not needed, and nothing in the file is run.
 
     Args:
         filepath: a name that ends in ``.safetensors``, ``.weights.h5``, ``.weights.json``, ``.keras``, ``.h5`` or
@@ -137,6 +140,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         skip_mismatch: load what fits, by name and shape, and leave the rest.
         by_name: for ``.h5`` and ``.hdf5``: give weights to the layers of the same names, and leave the others.
         objects_to_skip: layers that stay as they are; for ``.weights.h5`` and ``.weights.json``.
+
+    Returns:
+        For a ``state_dict`` a report of which tensor went where, which prints as tables; else None.
 
     Raises:
         ValueError: if the file is no such file, is damaged, or belongs to another architecture (the names and shapes
@@ -157,6 +163,10 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     names = weight_names(model, stored=True)
     if not names:
         raise ValueError(f"Model {model.name!r} has no weights yet: build it (call it on data) before loading.")
+    if path.suffix in _TORCH:
+        from unidl.saving import torch_state
+
+        return torch_state.load(model, path, names, skip_mismatch)
     if path.suffix == ".safetensors":
         _load_safetensors(model, path, names, skip_mismatch)
     elif legacy:
@@ -168,6 +178,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
 
         with weights_file(path) as file:
             hdf5.read(file, model, skip_mismatch=skip_mismatch, source=str(path), skipped=skipped)
+    return None
 
 
 @contextlib.contextmanager

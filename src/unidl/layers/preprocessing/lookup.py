@@ -98,7 +98,7 @@ class VocabularyLayer(HostLayer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """The layer that `get_config` described, or Keras: it says more, and a float where the layer puts out integers."""
+        """The layer that `get_config` described; Keras says more, and a float where the layer puts out integers."""
         ignored = ("vocabulary_size",) if cls is IntegerLookup else ("vocabulary_size", "oov_method")
         config = {k: v for k, v in config.items() if k not in ignored}
         dtype = config.get("dtype")
