@@ -62,6 +62,9 @@ class MXNetBackend(Backend):
     def to_numpy(self, tensor: Any) -> np.ndarray:
         return tensor.asnumpy()
 
+    def host_view(self, tensor: Any) -> np.ndarray:
+        return tensors.host_view(tensor)
+
     def shape(self, tensor: Any) -> tuple[int, ...]:
         return tensor.shape
 
@@ -84,6 +87,9 @@ class MXNetBackend(Backend):
 
     def assign(self, variable: Any, value: Any) -> None:
         tensors.assign(variable, value)
+
+    def fill(self, variable: Any, value: np.ndarray) -> None:
+        tensors.fill(variable, value)
 
     def increment(self, variable: Any) -> None:
         tensors.increment(variable)

@@ -122,6 +122,27 @@ def assign(variable: Any, value: Any) -> None:
         ARRAYS._copyto(value, out=(variable,))
 
 
+def fill(variable: Any, value: np.ndarray) -> None:
+    """Overwrite with an array of the same shape and dtype, from its memory to that of the variable."""
+    array = np.asarray(value, order="C")
+    if array.size:
+        _check(
+            _LIB.MXNDArraySyncCopyFromCPU(variable.handle, ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.size))
+        )
+
+
+def host_view(tensor: Any) -> np.ndarray:
+    """The memory of an array on the host; a copy of one elsewhere."""
+    if tensor.ctx.device_type != "cpu" or not tensor.size:
+        return tensor.asnumpy()
+    address = ctypes.c_void_p()
+    _check(_LIB.MXNDArrayWaitToRead(tensor.handle))
+    _check(_LIB.MXNDArrayGetData(tensor.handle, ctypes.byref(address)))
+    memory = (ctypes.c_char * (tensor.size * tensor.dtype.itemsize)).from_address(address.value or 0)
+    memory.owner = tensor  # keeps it alive
+    return np.frombuffer(memory, tensor.dtype).reshape(tensor.shape)
+
+
 def increment(variable: Any) -> None:
     """Add 1 in place; never recorded."""
     with mx.autograd.pause(train_mode=mx.autograd.is_training()):

@@ -98,6 +98,13 @@ class TensorFlowBackend(Backend):
     def to_numpy(self, tensor: Tensor) -> np.ndarray:
         return np.asarray((tensor() if type(tensor) is Variable else tensor).numpy())
 
+    def host_view(self, tensor: Tensor) -> np.ndarray:
+        value = tensor._read_variable_op() if isinstance(tensor, ResourceVariable) else tensor
+        try:
+            return np.asarray(memoryview(value))
+        except (TypeError, ValueError, NotImplementedError):  # not in this memory, or of a dtype without buffers
+            return self.to_numpy(tensor)
+
     def shape(self, tensor: Tensor) -> tuple[int | None, ...]:
         return tuple(tensor.shape)
 
@@ -124,6 +131,9 @@ class TensorFlowBackend(Backend):
 
     def assign(self, variable: Tensor, value: Tensor) -> None:
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+    def fill(self, variable: Tensor, value: np.ndarray) -> None:
+        self.assign(variable, tf.constant(value))  # a copy, which becomes the variable's memory
 
     def increment(self, variable: Tensor) -> None:
         tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=tf.ones(variable.shape, variable.dtype))

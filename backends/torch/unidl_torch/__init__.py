@@ -204,6 +204,11 @@ class TorchBackend(Backend):
         with torch.no_grad():
             variable.add_(value)
 
+    def fill(self, variable: Any, value: np.ndarray) -> None:
+        if value.dtype.name not in DTYPES or value.dtype.name == "bfloat16" or not value.dtype.isnative:
+            return super().fill(variable, value)
+        self.assign(variable, torch.from_numpy(np.asarray(_Unlocked(value))))
+
     def increment(self, variable: Any) -> None:
         with torch.no_grad():
             variable.add_(1)
@@ -320,6 +325,14 @@ class TorchBackend(Backend):
                 torch.cuda.set_rng_state(bits, name)
             elif name == "mps" and torch.backends.mps.is_available():
                 torch.mps.set_rng_state(bits)
+
+
+class _Unlocked:
+    """Memory of an array that PyTorch is to read only: it warns of arrays that cannot be written to."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
 
 
 def _with_gradient(fn: Callable[..., Any], tensors: Sequence[Tensor]) -> Any:

@@ -119,6 +119,10 @@ class Backend(ABC):
     def to_numpy(self, tensor: Tensor) -> np.ndarray:
         """The value on the host; bfloat16 as ``ml_dtypes.bfloat16`` where that is installed."""
 
+    def host_view(self, tensor: Tensor) -> np.ndarray:
+        """The value on the host, to be read at once: the tensor's own memory if the engine gives it away."""
+        return self.to_numpy(tensor)
+
     @abstractmethod
     def shape(self, tensor: Tensor) -> tuple[int | None, ...]:
         """The static shape; None where the engine's own tracer does not know a dimension."""
@@ -159,6 +163,10 @@ class Backend(ABC):
     def assign_add(self, variable: NativeVariable, value: Any) -> None:
         """Add a tensor of its shape and dtype, or a Python number, to the variable in place; never recorded."""
         self.assign(variable, self.table["add"](variable, value))
+
+    def fill(self, variable: NativeVariable, value: np.ndarray) -> None:
+        """`assign` of an array on the host of the variable's shape and dtype, which nobody may keep: with few copies."""
+        self.assign(variable, self.to_tensor(np.array(value)))
 
     def increment(self, variable: NativeVariable) -> None:
         """Add 1 in place to an integer variable (a step counter); never recorded."""

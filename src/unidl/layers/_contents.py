@@ -102,9 +102,9 @@ class Contents:
         """The own variables that files hold; LoRA leaves some out."""
         return self._own_variables()
 
-    def _stored_value(self, variable: Any) -> np.ndarray:
-        """What files hold for one of these."""
-        return active.to_numpy(variable)
+    def _stored_value(self, variable: Any, read: Callable[[Any], np.ndarray] = active.to_numpy) -> np.ndarray:
+        """What files hold for one of these; `read` gives the value of a tensor on the host."""
+        return read(variable)
 
     def _after_loading(self) -> None:
         """Called when a file has filled the variables."""

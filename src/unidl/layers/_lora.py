@@ -142,9 +142,9 @@ class LowRank(Layer):
         factors = {id(v) for v in self._factors or ()}
         return [v for v in self._own_variables() if id(v) not in factors]
 
-    def _stored_value(self, variable: Any) -> Any:
+    def _stored_value(self, variable: Any, read: Any = active.to_numpy) -> Any:
         """The weight goes into files with the product merged into it, for layers without LoRA as well."""
-        return active.to_numpy(self._effective() if variable is self._main else variable)
+        return read(self._effective() if variable is self._main else variable)
 
     def _after_loading(self) -> None:
         """What was loaded is all of the weight: the product starts from 0 again."""
