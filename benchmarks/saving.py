@@ -1,17 +1,18 @@
 """Saving and loading weights beside what the safetensors library alone needs for the same arrays.
 
-    UNIDL_BACKEND=torch python benchmarks/saving.py --gigabytes 1
+    UNIDL_BACKEND=torch TMPDIR=/dev/shm python benchmarks/saving.py --gigabytes 1
 
-Each line is a ratio: 1.0 means as fast as safetensors. The file stays in the page cache, as it does for both. Memory is
-the most that the process had beyond what it had before, in tensors (all tensors have the same size).
+Each line is a ratio: 1.0 means as fast as safetensors. Files go to TMPDIR; on a disk that others use, too, times say
+little. Memory is the most that the process had beyond what it had before, in tensors (all have the same size).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,29 +28,33 @@ UNITS = 2048
 ONE = UNITS * UNITS * 4
 
 
-def resident() -> int:
-    """Bytes of this process in memory that no file backs."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("RssAnon:")[2].split()[0]) * 1024
-
-
 class Peak:
-    """The most memory while a block runs, beyond what there was before."""
+    """The most memory, of what no file backs, while a block runs, beyond what there was before.
+
+    Another process watches: a thread of this one would wait while NumPy copies.
+    """
+
+    _WATCH = """
+import pathlib, select, sys
+status, seen = pathlib.Path(f"/proc/{sys.argv[1]}/status"), []
+def resident():
+    return int(status.read_text().partition("RssAnon:")[2].split()[0]) * 1024
+seen.append(resident())
+print("ready", flush=True)
+while not select.select([sys.stdin], [], [], 0.0005)[0]:
+    seen.append(resident())
+print(max(seen) - seen[0])
+"""
 
     def __enter__(self) -> Peak:
-        self.before, self.most, self._on = resident(), 0, True
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
+        command = [sys.executable, "-c", self._WATCH, str(os.getpid())]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
         return self
 
-    def _watch(self) -> None:
-        while self._on:
-            self.most = max(self.most, resident() - self.before)
-            time.sleep(0.002)
-
     def __exit__(self, *exc: object) -> None:
-        self._on = False
-        self._thread.join()
+        self.most = int(self._process.communicate("stop\n")[0])
 
 
 def seconds(run: Callable[[], Any]) -> float:

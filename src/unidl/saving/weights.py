@@ -123,7 +123,8 @@ def save_weights(
     owners = {id(v): layer for layer in model._flatten_layers() for v in layer._stored()}
     specs = {name: (tuple(d or 0 for d in active.shape(v)), active.dtype(v)) for name, v in names.items()}
     with replacing(path) as temporary:
-        _safetensors.write(temporary, specs, lambda name: owners[id(names[name])]._stored_value(names[name]), _METADATA)
+        value = lambda name: owners[id(names[name])]._stored_value(names[name], active.host_view)
+        _safetensors.write(temporary, specs, value, _METADATA)
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> Any:
@@ -228,7 +229,11 @@ def _load_safetensors(model: Any, path: Path, names: dict[str, Any], skip_mismat
             "Nothing was loaded; pass skip_mismatch=True to load what fits."
         )
     for name in fitting:
-        names[name].assign(file[name].copy())  # an engine may keep the array that it is given
+        variable, array = names[name], file[name]
+        if array.dtype.name == active.dtype(variable):
+            active.fill(variable, array)
+        else:
+            variable.assign(array.copy())  # an engine may keep the array that it is given
     for layer in model._flatten_layers():
         layer._after_loading()
 
