@@ -96,7 +96,9 @@ def main() -> None:
             path.unlink()
         folder.rmdir()
     for what, (mine, other), peak in (("save", save, saving), ("load", load, loading)):
-        print(f"{what}: {other / mine:.2f} of safetensors' speed ({mine:.2f} s, {other:.2f} s), {peak.most / ONE:.2f} tensors")
+        print(
+            f"{what}: {other / mine:.2f} of safetensors' speed ({mine:.2f} s, {other:.2f} s), {peak.most / ONE:.2f} tensors"
+        )
 
 
 if __name__ == "__main__":

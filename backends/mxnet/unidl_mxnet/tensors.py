@@ -127,7 +127,9 @@ def fill(variable: Any, value: np.ndarray) -> None:
     array = np.asarray(value, order="C")
     if array.size:
         _check(
-            _LIB.MXNDArraySyncCopyFromCPU(variable.handle, ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.size))
+            _LIB.MXNDArraySyncCopyFromCPU(
+                variable.handle, ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.size)
+            )
         )
 
 

@@ -25,7 +25,6 @@ from unidl.saving._writing import replacing
 from unidl.saving.checkpoints import resolved
 from unidl.saving.objects import deserialize_keras_object, serialize_keras_object
 
-FORMAT_VERSION = 1
 _LEGACY = (".h5", ".hdf5")
 
 
@@ -74,7 +73,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
     optimizer = model.optimizer if model.compiled and getattr(model.optimizer, "built", False) else None
     metadata = {
         "keras_version": "3.15.0",
-        "unidl_format_version": FORMAT_VERSION,
+        "unidl_format_version": hdf5.FORMAT_VERSION,
         "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
     }
     texts = {METADATA: json.dumps(metadata), CONFIG: json.dumps(serialize_keras_object(model))}
@@ -223,12 +222,7 @@ def _format_version(metadata: Any, path: Path) -> int:
         ValueError: if a later release of unidl wrote it in a form that this one does not know.
     """
     metadata = metadata if isinstance(metadata, dict) else {}
-    own = metadata.get("unidl_format_version", FORMAT_VERSION)
-    if not isinstance(own, int) or own > FORMAT_VERSION:
-        raise ValueError(
-            f"{path} is of format version {own!r}, and this release of unidl knows versions up to {FORMAT_VERSION}: "
-            "install a later one."
-        )
+    hdf5.check_version(metadata.get("unidl_format_version", hdf5.FORMAT_VERSION), path)
     major = str(metadata.get("keras_version", "3")).partition(".")[0]
     return int(major) if major.isdecimal() else 3
 

@@ -17,6 +17,8 @@ from unidl._state import state
 from unidl.saving import _h5
 from unidl.saving._states import parts_of
 
+#: Of all files that unidl writes; see docs/file-formats.md.
+FORMAT_VERSION = 1
 #: The name under which Keras 2.12 to 2.15 kept what is under ``layers/``.
 _OLD_LAYERS = "_layer_checkpoint_dependencies"
 
@@ -36,6 +38,19 @@ def library() -> Any:
             "Weights can be kept in .safetensors files without it."
         ) from None
     return h5py
+
+
+def check_version(found: Any, path: Any) -> None:
+    """Refuse a file that a later release wrote in a form that this one does not know.
+
+    Raises:
+        ValueError: naming both versions.
+    """
+    if not (str(found).isdecimal() and int(found) <= FORMAT_VERSION):
+        raise ValueError(
+            f"{path} is of format version {found!r}, and this release of unidl knows versions up to {FORMAT_VERSION}: "
+            "install a later one."
+        )
 
 
 @contextlib.contextmanager
@@ -83,6 +98,7 @@ def all_parts(root: Any, optimizer: Any = None, skipped: Any = ()) -> list[tuple
 
 def write(file: Any, root: Any, optimizer: Any = None, skipped: Any = ()) -> None:
     """Put the variables of all parts of `root`, and of the optimizer, into a file that h5py has open."""
+    file.attrs["unidl_format_version"] = FORMAT_VERSION
     for path, part in all_parts(root, optimizer, skipped):
         part.save_own_variables(GroupWriter(file, path, str(getattr(part, "name", ""))))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unidl.saving import _safetensors
+from unidl.saving import _safetensors, hdf5
 from unidl.saving._writing import replacing
 from unidl.saving.checkpoints import resolved
 
@@ -19,7 +19,7 @@ _HDF5, _SHARDED, _LEGACY = ".weights.h5", ".weights.json", (".h5", ".hdf5")
 _WRITTEN = (".safetensors", _HDF5, _SHARDED)
 _TORCH = (".pt", ".pth")
 _READ = (*_WRITTEN, ".keras", *_LEGACY, *_TORCH)
-_METADATA = {"format": "unidl", "format_version": "1"}
+_METADATA = {"format": "unidl", "format_version": str(hdf5.FORMAT_VERSION)}
 
 
 def weight_names(model: Any, stored: bool = False) -> dict[str, Any]:
@@ -111,8 +111,6 @@ def save_weights(
         return
     _check_free(path, overwrite)
     if path.name.endswith(_HDF5):
-        from unidl.saving import hdf5
-
         with replacing(path) as temporary, hdf5.library().File(temporary, "w") as file:
             hdf5.write(file, model, skipped=skipped)
         return
@@ -175,9 +173,8 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
 
         old.load_weights(model, path, skip_mismatch, bool(by_name))
     else:
-        from unidl.saving import hdf5
-
         with weights_file(path) as file:
+            hdf5.check_version(getattr(file, "attrs", {}).get("unidl_format_version", hdf5.FORMAT_VERSION), path)
             hdf5.read(file, model, skip_mismatch=skip_mismatch, source=str(path), skipped=skipped)
     return None
 
@@ -189,7 +186,7 @@ def weights_file(path: Path) -> Iterator[Any]:
     Raises:
         ValueError: if there are none, or they are damaged.
     """
-    from unidl.saving import _containers, hdf5, shards
+    from unidl.saving import _containers, shards
 
     if path.name.endswith(_SHARDED):
         with shards.opened(path) as several:
@@ -212,6 +209,7 @@ def _load_safetensors(model: Any, path: Path, names: dict[str, Any], skip_mismat
         file = _safetensors.Reader(path)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}. Nothing was loaded.") from None
+    hdf5.check_version(file.metadata.get("format_version", hdf5.FORMAT_VERSION), path)
     problems = []
     if missing := [n for n in names if n not in file.specs]:
         problems.append(f"the file lacks {_listed(missing)}")
