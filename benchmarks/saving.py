@@ -89,16 +89,15 @@ def main() -> None:
             model.load_weights(ours)
         arrays = {str(i): np.array(active.to_numpy(v)) for i, v in enumerate(model.weights)}
         save = compared(lambda: model.save_weights(ours), lambda: save_file(arrays, str(theirs)), options.rounds)
-        del arrays
+        arrays.clear()
         load = compared(lambda: model.load_weights(ours), lambda: load_file(str(theirs)), options.rounds)
     finally:
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
     for what, (mine, other), peak in (("save", save, saving), ("load", load, loading)):
-        print(
-            f"{what}: {other / mine:.2f} of safetensors' speed ({mine:.2f} s, {other:.2f} s), {peak.most / ONE:.2f} tensors"
-        )
+        speed = f"{other / mine:.2f} of safetensors' speed ({mine:.2f} s, {other:.2f} s)"
+        print(f"{what}: {speed}, {peak.most / ONE:.2f} tensors")
 
 
 if __name__ == "__main__":

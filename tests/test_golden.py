@@ -49,9 +49,9 @@ def test_there_are_files_of_the_current_version(tmp_path: Path) -> None:
         assert json.loads(archive.read("metadata.json"))["unidl_format_version"] == FORMAT_VERSION
     model.save_weights(tmp_path / "model.safetensors")
     for folder in FOLDERS[-1:]:  # today's names of weights are those of the files
-        with safe_open(folder / "model.safetensors", framework="numpy") as old:
-            with safe_open(tmp_path / "model.safetensors", framework="numpy") as new:
-                assert sorted(old.keys()) == sorted(new.keys())
+        paths = folder / "model.safetensors", tmp_path / "model.safetensors"
+        old, new = (sorted(safe_open(path, framework="numpy").keys()) for path in paths)
+        assert old == new
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.weights.h5", "model.keras"])

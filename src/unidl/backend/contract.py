@@ -165,7 +165,7 @@ class Backend(ABC):
         self.assign(variable, self.table["add"](variable, value))
 
     def fill(self, variable: NativeVariable, value: np.ndarray) -> None:
-        """`assign` of an array on the host of the variable's shape and dtype, which nobody may keep: with few copies."""
+        """`assign` of an array of the variable's shape and dtype, which the variable must not keep, with few copies."""
         self.assign(variable, self.to_tensor(np.array(value)))
 
     def increment(self, variable: NativeVariable) -> None:

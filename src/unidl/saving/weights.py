@@ -129,8 +129,8 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     """Read weights that `save_weights` or Keras wrote, on any backend; those of a whole model's file, too.
 
     Nothing is changed unless the whole file fits. The weights of files of Keras 1 and 2, and of ``.h5`` files that
-    Keras 3 writes, are given to the layers with weights in their order. A ``.pt`` or ``.pth`` file is a ``state_dict`` of
-    PyTorch, of a model of the same structure: layers are matched by their order, kinds and shapes, kernels and gates
+    Keras 3 writes, are given to the layers with weights in their order. A ``.pt`` or ``.pth`` file is a ``state_dict``
+    of PyTorch, of a model of the same structure: layers are matched by their order, kinds and shapes, kernels and gates
     brought into unidl's layout. PyTorch is not needed, and nothing in the file is run.
 
     Args:
