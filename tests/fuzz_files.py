@@ -68,7 +68,9 @@ class Watch:
     def _is_harmless(self, event: str, args: Any) -> bool:
         if event == "import":  # of what is imported already, or a part of what is installed here
             return args[0] in sys.modules or args[0].split(".")[0] in _TRUSTED
-        if event == "compile":  # what `inspect.signature` does with the text of a builtin's signature: it is only parsed
+        if (
+            event == "compile"
+        ):  # what `inspect.signature` does with the text of a builtin's signature: it is only parsed
             return isinstance(args[0], bytes) and args[0].startswith(b"def foo")
         return event == "shutil.rmtree" and os.path.realpath(args[0]).startswith(self.folder)
 
@@ -179,7 +181,9 @@ def places(tree: Any) -> list[tuple[Any, Any]]:
     todo = [tree]
     while todo:
         here = todo.pop()
-        items = list(here.items()) if isinstance(here, dict) else list(enumerate(here)) if isinstance(here, list) else []
+        items = (
+            list(here.items()) if isinstance(here, dict) else list(enumerate(here)) if isinstance(here, list) else []
+        )
         found += [(here, key) for key, _ in items]
         todo += [value for _, value in items]
     return found
@@ -207,7 +211,9 @@ def changed_json(text: bytes, rng: random.Random) -> bytes:
             here.extend(copy.deepcopy(here[:5]) * rng.choice((1, 30)))
         elif isinstance(here[key], bool) or not isinstance(here[key], (int, float)):
             for _ in range(rng.choice((3, 40, 400))):
-                here[key] = [here[key]] if rng.random() < 0.5 else {"class_name": "Dense", "config": {"units": here[key]}}
+                here[key] = (
+                    [here[key]] if rng.random() < 0.5 else {"class_name": "Dense", "config": {"units": here[key]}}
+                )
                 if rng.random() < 0.02:
                     break
         else:
@@ -234,13 +240,19 @@ def changed_archive(data: bytes, rng: random.Random) -> bytes:
     elif kind < 0.85:
         entries[chosen] = (name, changed_bytes(content, rng))
     elif kind < 0.9:
-        entries[chosen] = (rng.choice(("../x", "/tmp/x", "assets/../../x", "a\\b", "", "assets/layers/x", "run.py")), content)
+        entries[chosen] = (
+            rng.choice(("../x", "/tmp/x", "assets/../../x", "a\\b", "", "assets/layers/x", "run.py")),
+            content,
+        )
     elif kind < 0.95:
         entries.append(entries[chosen])
     else:
         del entries[chosen]
     out = io.BytesIO()
-    with warnings.catch_warnings(), zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+    with (
+        warnings.catch_warnings(),
+        zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive,
+    ):
         warnings.simplefilter("ignore")
         for name, content in entries:
             info = zipfile.ZipInfo(name)

@@ -129,7 +129,9 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def lstm(x: np.ndarray, w: Any, gate: Any = hard_sigmoid, start: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def lstm(
+    x: np.ndarray, w: Any, gate: Any = hard_sigmoid, start: Any = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All outputs, and the last two states."""
     kernel, recurrent_kernel, bias = w
     units = recurrent_kernel.shape[0]

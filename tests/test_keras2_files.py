@@ -140,7 +140,13 @@ def test_both_directions(tmp_path: Path) -> None:
     f, b = ([k2.array(4, 9), k2.array(3, 9), k2.array(9)] for _ in range(2))
     inner = k2.recurrent("GRU", "gru", 3, return_sequences=True)
     del inner["config"]["reset_after"]  # before 2.1.3
-    config = {"name": "both", "trainable": True, "batch_input_shape": [None, 5, 4], "layer": inner, "merge_mode": "concat"}
+    config = {
+        "name": "both",
+        "trainable": True,
+        "batch_input_shape": [None, 5, 4],
+        "layer": inner,
+        "merge_mode": "concat",
+    }
     weights = {
         "both": [
             (f"both/{way}_gru/{name}:0", value)
@@ -161,7 +167,13 @@ def test_cudnn_layers(kind: str, tmp_path: Path) -> None:
     stored = [np.concatenate([k.T.reshape(4, 3) for k in kernels], 1), np.concatenate([r.T for r in recurrents], 1)]
     bias = k2.array(2 * gates * 3)
     w = [np.concatenate(kernels, 1), np.concatenate(recurrents, 1), bias.reshape(2, -1).sum(0)]
-    config = {"name": "rnn", "trainable": True, "batch_input_shape": [None, 5, 4], "units": 3, "return_sequences": False}
+    config = {
+        "name": "rnn",
+        "trainable": True,
+        "batch_input_shape": [None, 5, 4],
+        "units": 3,
+        "return_sequences": False,
+    }
     whole = {"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": kind, "config": config}]}}
     weights = {"rnn": k2.named("rnn", kernel=stored[0], recurrent_kernel=stored[1], bias=bias)}
     path = k2.write(tmp_path / "m.h5", whole, weights)
@@ -179,9 +191,33 @@ def test_cudnn_layers(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", [0, 1])
 def test_functional_models_with_models_inside(first: int, tmp_path: Path) -> None:
     """A layer called twice, a Sequential and a Model inside; calls of these were counted from 1 in Keras 2.3."""
-    shared, bias, w, gamma, mean, v = k2.array(3, 4), k2.array(4), k2.array(4, 4), k2.array(4), k2.array(4), k2.array(8, 1)
-    stack = {"class_name": "Sequential", "config": {"name": "stack", "layers": [k2.dense("inner", 4, "tanh", use_bias=False, batch_input_shape=[None, 4])]}}
-    normal = {"class_name": "BatchNormalization", "config": {"name": "bn", "trainable": True, "axis": -1, "momentum": 0.99, "epsilon": 0.001, "center": False, "scale": True}}
+    shared, bias, w, gamma, mean, v = (
+        k2.array(3, 4),
+        k2.array(4),
+        k2.array(4, 4),
+        k2.array(4),
+        k2.array(4),
+        k2.array(8, 1),
+    )
+    stack = {
+        "class_name": "Sequential",
+        "config": {
+            "name": "stack",
+            "layers": [k2.dense("inner", 4, "tanh", use_bias=False, batch_input_shape=[None, 4])],
+        },
+    }
+    normal = {
+        "class_name": "BatchNormalization",
+        "config": {
+            "name": "bn",
+            "trainable": True,
+            "axis": -1,
+            "momentum": 0.99,
+            "epsilon": 0.001,
+            "center": False,
+            "scale": True,
+        },
+    }
     net = k2.functional(
         "net",
         [k2.called(k2.input_layer("a", 4)), k2.called(normal, [["a", 0, 0]])],

@@ -64,14 +64,20 @@ def _add(tree: Any, level: dict[str, Any], notes: dict[str, str], path: str, dep
 
     for name, value in level.items():
         if not isinstance(value, dict):
-            tree.add(Text.assemble((_printable(name), "bold"), f"  {list(value.shape)} {value.dtype}  {size_text(value.nbytes)}"))
+            tree.add(
+                Text.assemble(
+                    (_printable(name), "bold"), f"  {list(value.shape)} {value.dtype}  {size_text(value.nbytes)}"
+                )
+            )
             continue
         inside = _all(value)
         line = Text.assemble((_printable(name), "bold cyan"))
         note = notes.get(path + name)
         if note and note != name:
             line.append(f" ({_printable(note)})")
-        line.append(f"  {sum(a.size for a in inside):,} elements, {size_text(sum(a.nbytes for a in inside))}", style="dim")
+        line.append(
+            f"  {sum(a.size for a in inside):,} elements, {size_text(sum(a.nbytes for a in inside))}", style="dim"
+        )
         branch = tree.add(line)
         if depth is None or depth > 1:
             _add(branch, value, notes, f"{path}{name}/", None if depth is None else depth - 1)

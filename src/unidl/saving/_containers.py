@@ -152,7 +152,9 @@ def _inspected(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInf
         name = info.filename
         known = name in (CONFIG, METADATA, WEIGHTS) or name.startswith(ASSETS)
         is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
-        outside = ".." in PurePosixPath(name).parts or name.startswith("/") or "\\" in name or "\0" in info.orig_filename
+        outside = (
+            ".." in PurePosixPath(name).parts or name.startswith("/") or "\\" in name or "\0" in info.orig_filename
+        )
         if name in entries or not known or outside or is_link:
             raise ValueError(f"{path} holds the entry {name!r}, which no model file has (or has once): refused.")
         entries[name] = info

@@ -10,6 +10,7 @@ SPACE, LINK_INFO, TYPE, FILL, EXTERNAL, LINK, LAYOUT, FILTERS, ATTRIBUTE, CONTIN
     1, 2, 3, 5, 7, 6, 8, 11, 12, 16, 17, 21,
 )  # fmt: skip
 
+
 def messages(file: Buffer, address: int) -> list[tuple[int, Cursor]]:
     """Numbers and contents of all messages of the object at `address`, continued blocks included."""
     start = file.at(address)

@@ -81,7 +81,9 @@ def _layer(kind: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         kind, config = _merge(config)
     if kind == "TimeDistributedDense":
         inner = {**config, "name": f"{config.get('name', 'time_distributed')}_dense"}
-        return _layer("TimeDistributed", {"name": config.get("name"), "layer": {"class_name": "Dense", "config": inner}})
+        return _layer(
+            "TimeDistributed", {"name": config.get("name"), "layer": {"class_name": "Dense", "config": inner}}
+        )
     if kind in ("CuDNNLSTM", "CuDNNGRU"):
         config = {"activation": "tanh", "recurrent_activation": "sigmoid", **config}
         config.update({"reset_after": True} if kind == "CuDNNGRU" else {})
@@ -196,7 +198,9 @@ def _sizes(kind: str, config: dict[str, Any]) -> None:
     if kind == "Embedding":
         config.pop("dropout", None)
     if kind == "BatchNormalization" and config.get("mode") not in (None, 0):
-        raise ValueError(f"Layer {config.get('name')!r}: BatchNormalization with mode={config['mode']} is of Keras 1 only.")
+        raise ValueError(
+            f"Layer {config.get('name')!r}: BatchNormalization with mode={config['mode']} is of Keras 1 only."
+        )
 
 
 def _input(config: dict[str, Any]) -> dict[str, Any]:
@@ -233,4 +237,3 @@ def _lambda(config: dict[str, Any]) -> dict[str, Any]:
     if "dtype" in made:
         made["dtype"] = _dtype(made["dtype"])
     return made
-

@@ -73,9 +73,7 @@ def _from_cudnn(kind: str, shapes: Shapes, arrays: list[np.ndarray]) -> list[np.
     units = bias.size // (2 * gates)
     if recurrent.shape != (units, gates * units) or bias.shape != (2 * gates * units,) or kernel.ndim != 2:
         return arrays
-    kernel = np.concatenate(
-        [gate.T.reshape(gate.shape, order="F") for gate in np.split(kernel, gates, axis=1)], axis=1
-    )
+    kernel = np.concatenate([gate.T.reshape(gate.shape, order="F") for gate in np.split(kernel, gates, axis=1)], axis=1)
     recurrent = np.concatenate([gate.T for gate in np.split(recurrent, gates, axis=1)], axis=1)
     both = bias.reshape(2, gates * units)
     return [kernel, recurrent, both if shapes[2] == both.shape else both.sum(axis=0)]

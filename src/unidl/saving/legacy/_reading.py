@@ -31,7 +31,9 @@ def load_model(path: Path, custom_objects: Any = None, compile: bool = True, saf
     with hdf5.opened(path, path) as file, Allowance(hdf5.size_of(path), path):
         config = _json(file, "model_config", path)
         if config is None or "model_weights" not in file:
-            raise ValueError(f"{path} holds no whole model: it lacks 'model_config'. For weights: model.load_weights().")
+            raise ValueError(
+                f"{path} holds no whole model: it lacks 'model_config'. For weights: model.load_weights()."
+            )
         version, _ = _origin(file)
         with CustomObjectScope(custom_objects), SafeModeScope(in_safe_mode(safe_mode)):
             model = built_model(
@@ -153,9 +155,7 @@ def _give(group: Any, model: Any, path: Path, skip_mismatch: bool = False, by_na
         layer._after_loading()
 
 
-def _assigned(
-    names: list[str], layers: dict[str, Any], by_name: bool, problems: list[str]
-) -> list[tuple[str, Any]]:
+def _assigned(names: list[str], layers: dict[str, Any], by_name: bool, problems: list[str]) -> list[tuple[str, Any]]:
     """Which layer gets what is stored under which name."""
     if by_name or set(names) == set(layers):
         return [(name, layers[name]) for name in names if name in layers]
