@@ -99,6 +99,7 @@ class Arrays:
     """`F` for eager execution."""
 
     symbolic = False
+    trains = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         try:
@@ -133,11 +134,12 @@ ARRAYS = Arrays()
 class Symbol:
     """An mxnet symbol with one output, and what is known of it."""
 
-    __slots__ = ("dtype", "first", "native", "shape")
+    __slots__ = ("dtype", "first", "native", "shape", "turned")
 
     def __init__(self, native: Any, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> None:
         self.native, self.shape, self.dtype = native, shape, dtype
         self.first: Symbol | None = None  # see unidl_mxnet.layout
+        self.turned: Symbol | None = None  # what it is with the last two axes swapped, if that is at hand
 
 
 class Symbols:
@@ -147,11 +149,13 @@ class Symbols:
         scratches: arrays that operators write to, by the names of their variables.
         specs: name of each variable of the symbol to its shape and dtype; what operators inside a
             native function return is inferred from them when asked for.
+        trains: whether gradients flow through what is being added.
     """
 
     symbolic = True
 
     def __init__(self) -> None:
+        self.trains = False
         self.specs: dict[str, tuple[tuple[int, ...], str]] = {}
         self.scratches: dict[str, Any] = {}
 

@@ -43,6 +43,7 @@ class _Builder:
         self.graph, self.backend = graph, backend
         self.F = symbols or Symbols()
         self.layout = ChannelsFirst(self.F)
+        self.trains = heads is not None
         self.symbols: dict[int, Symbol] = {}
         self.cut: dict[int, Symbol] = {}
         self.values: dict[str, Any] = {}  # variables and constants by name
@@ -98,6 +99,7 @@ class _Builder:
 
     def add(self, node: Any) -> None:
         main = id(node) in self.main
+        self.F.trains = main and self.trains
         operand = self.apart if main and node.op.name in _SUMS else self.symbol
         args = self.substitute(node.args, operand if main else self.without_gradient)
         function = batch_statistics_normalization if node.op.name == _FUSED else NATIVE[node.op.name]

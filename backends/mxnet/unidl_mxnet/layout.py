@@ -6,6 +6,7 @@ from typing import Any
 
 from unidl.graph.layout import Layout, first_axes, last_axes
 from unidl_mxnet._invoke import Symbol
+from unidl_mxnet.kernels._products import permuted
 
 
 def first_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -29,14 +30,12 @@ class ChannelsFirst(Layout):
 
     def first(self, x: Symbol) -> Symbol:
         if x.first is None:
-            F, shape = self.F, self.F.shape(x)
-            turned = F._np_transpose(x, axes=first_axes(len(shape)))
-            x.first = Symbol(turned.native, first_shape(shape), F.dtype(x))
+            x.first = permuted(self.F, x, first_axes(len(self.F.shape(x))))
         return x.first
 
     def recorded(self, x: Symbol) -> Symbol:
         if x.native is None:
-            x.native = self.F._np_transpose(x.first, axes=last_axes(len(x.shape or ()))).native
+            x.native = permuted(self.F, x.first, last_axes(len(x.shape or ()))).native
         return x
 
     def only_first(self, x: Symbol) -> Symbol:

@@ -22,6 +22,7 @@ Apply = Callable[[list[Any]], None]
 _LIB = mx.base._LIB
 _check = mx.base.check_call
 _MANY = 40  # how many variables one call may take
+_LARGE = 4096  # elements from which on a variable is worth a call of its own
 
 
 class _Update:
@@ -103,14 +104,25 @@ def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
     beta_1, beta_2 = float(optimizer.beta_1), float(optimizer.beta_2)
     decay = float(getattr(optimizer, "decoupled_decay", None) or 0.0)
     one = from_host(np.ones((1,), "float32"))
+    slots = optimizer.slots["momentum"], optimizer.slots["velocity"]
+    epsilon = float(optimizer.epsilon)
+    # The operator for one variable is vectorized, but its decay is part of the gradient.
+    large = [i for i, v in enumerate(variables) if v.size >= _LARGE and not decay]
+    rest = [i for i in range(len(variables)) if i not in set(large)]
     update = _Update(
-        "_multi_adamw_update", variables, [optimizer.slots["momentum"], optimizer.slots["velocity"]], [one],
-        ["etas"], beta1=beta_1, beta2=beta_2, epsilon=float(optimizer.epsilon),
+        "_multi_adamw_update", [variables[i] for i in rest], [[s[i] for i in rest] for s in slots], [one],
+        ["etas"], beta1=beta_1, beta2=beta_2, epsilon=epsilon,
     )  # fmt: skip
+    states = [(i, variables[i], *(s[i] for s in slots)) for i in large]
+    texts = {"beta1": repr(beta_1), "beta2": repr(beta_2), "epsilon": repr(epsilon)}
 
     def apply(gradients: list[Any]) -> None:
         step, lr = count.read() + 1, rate.read()
-        update(gradients, lr * math.sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step), lr * decay)
+        corrected = lr * math.sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step)
+        update([gradients[i] for i in rest], corrected, lr * decay)
+        text = repr(corrected)
+        for index, variable, mean, square in states:
+            ARRAYS.adam_update(variable, gradients[index], mean, square, out=(variable,), lr=text, **texts)
 
     return apply
 

@@ -9,6 +9,7 @@ from unidl.dtypes import dtype_name
 from unidl.errors import OpError
 from unidl_mxnet._invoke import DTYPES
 from unidl_mxnet.kernels._common import FLOATS, broadcast, cast_to, noted
+from unidl_mxnet.kernels._products import spread
 
 
 def _is_number(x: Any) -> bool:
@@ -112,8 +113,25 @@ def cast(F: Any, x: Any, dtype: Any) -> Any:
 # -- two operands ----------------------------------------------------------------------------------
 
 
-#: Operators that keep the blocked layout that oneDNN's convolutions work in.
-_BLOCKED = {"_npi_add": "elemwise_add"}
+#: For tensors of one shape: that of addition keeps the blocked layout that oneDNN's convolutions work in, and the
+#: gradients of all cost less.
+_ALIKE = {
+    "_npi_add": "elemwise_add", "_npi_subtract": "elemwise_sub", "_npi_multiply": "elemwise_mul",
+    "_npi_true_divide": "elemwise_div",
+}  # fmt: skip
+
+
+def _of_tensors(F: Any, operator: str, x1: Any, x2: Any) -> Any:
+    if not F.symbolic or operator not in _ALIKE or F.dtype(x1) not in FLOATS:
+        return getattr(F, operator)(x1, x2)
+    a, b = F.shape(x1), F.shape(x2)
+    if a != b and F.trains:
+        shape = broadcast(a, b)
+        x1, x2 = (x if F.shape(x) == shape else spread(F, x, shape) for x in (x1, x2))
+        a, b = F.shape(x1), F.shape(x2)
+    if a == b and 0 not in a and a != ():
+        return noted(F, getattr(F, _ALIKE[operator])(x1, x2), a, F.dtype(x1))
+    return getattr(F, operator)(x1, x2)
 
 
 def _binary(operator: str, reflected: str, bools: bool = True) -> Callable[..., Any]:
@@ -128,9 +146,7 @@ def _binary(operator: str, reflected: str, bools: bool = True) -> Callable[..., 
             if F.dtype(x2) != "bool":
                 return getattr(F, reflected)(x2, scalar=repr(x1))
         elif bools or F.dtype(x1) != "bool":
-            if operator in _BLOCKED and F.symbolic and len(F.shape(x1)) > 3 and F.shape(x1) == F.shape(x2):
-                return getattr(F, _BLOCKED[operator])(x1, x2)
-            return getattr(F, operator)(x1, x2)
+            return _of_tensors(F, operator, x1, x2)
         return cast_to(F, kernel(F, *(int(x) if _is_number(x) else cast_to(F, x, "int8") for x in (x1, x2))), "bool")
 
     return kernel

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from unidl import config
 from unidl_mxnet.kernels._common import FLOATS, axes_of, in_float32, noted, reduced, reshape_to
-from unidl_mxnet.kernels.elementwise import cast, maximum, where
+from unidl_mxnet.kernels._products import permuted
+from unidl_mxnet.kernels.creation import ones, zeros
+from unidl_mxnet.kernels.elementwise import add, cast, maximum, multiply, where
 from unidl_mxnet.kernels.linalg import matmul
 from unidl_mxnet.kernels.reduce import logsumexp
+
+
+_MANY_ROWS = 256
 
 
 def _activation(kind: str, plain: str) -> Callable[..., Any]:
@@ -79,11 +85,15 @@ def linear(F: Any, x: Any, kernel: Any, bias: Any = None) -> Any:
     shape = F.shape(x)
     if len(F.shape(kernel)) != 2 or (bias is not None and F.shape(bias) != F.shape(kernel)[1:]):
         raise ValueError("a matrix and a vector are expected")  # others would broadcast
+    units = F.shape(kernel)[1]
+    if F.symbolic and F.dtype(x) == "float32" and math.prod(shape[:-1]) >= _MANY_ROWS and shape[-1] and units:
+        # oneDNN's kernel has the kernel's axes the other way round: with many rows that is worth it.
+        tensors = (x, permuted(F, kernel, (1, 0)), *(() if bias is None else (bias,)))
+        return F.FullyConnected(*tensors, num_hidden=units, no_bias=bias is None, flatten=False)
     product = matmul(F, x, kernel)
     if bias is None:
         return product
-    noted(F, product, (*shape[:-1], F.shape(kernel)[1]), F.dtype(x))
-    return F._npi_add(product, bias)
+    return add(F, noted(F, product, (*shape[:-1], units), F.dtype(x)), bias)
 
 
 def layer_normalization(
@@ -93,6 +103,8 @@ def layer_normalization(
     axes = axes_of(axis, len(shape))
     small = repr(config.epsilon() if epsilon is None else epsilon)
     if len(axes) == 1 and gamma is not None and beta is not None and 0 not in shape and dtype != "float16":
+        if F.trains and axes[0] == len(shape) - 1 and dtype == "float32":
+            return _layer_normalization_training(F, x, gamma, beta, small)
         return F._npx_layer_norm(x, gamma, beta, axis=axes[0], eps=small)
     centred = F._npi_subtract(x, F._npi_mean(x, axis=axes, keepdims=True))
     variance = F._npi_mean(F._npi_square(centred), axis=axes, keepdims=True)
@@ -101,6 +113,20 @@ def layer_normalization(
     if gamma is not None:
         result = F._npi_multiply(result, reshape_to(F, gamma, wide))
     return result if beta is None else F._npi_add(result, reshape_to(F, beta, wide))
+
+
+def _layer_normalization_training(F: Any, x: Any, gamma: Any, beta: Any, epsilon: str) -> Any:
+    """Over the last axis, as batch normalization of so many channels as there are rows: its gradient is the faster."""
+    shape, dtype = F.shape(x), F.dtype(x)
+    width = shape[-1]
+    rows = math.prod(shape[:-1])
+    moments = [F.scratch(name, (rows,), dtype) for name in ("mean", "variance")]
+    result = F.BatchNorm(
+        reshape_to(F, x, (1, rows, 1, width)), ones(F, (rows,), dtype), zeros(F, (rows,), dtype), *moments,
+        eps=epsilon, momentum="1.0", fix_gamma=True,
+    )  # fmt: skip
+    result = reshape_to(F, noted(F, result, (1, rows, 1, width), dtype), shape)
+    return add(F, noted(F, multiply(F, result, gamma), shape, dtype), beta)
 
 
 # -- losses ----------------------------------------------------------------------------------------
@@ -147,8 +173,6 @@ def batch_statistics_normalization(
     """
     shape, dtype = F.shape(x), F.dtype(x)
     channels = (shape[axis % len(shape)],)
-    from unidl_mxnet.kernels.creation import ones, zeros
-
     scale = ones(F, channels, dtype) if scale is None else scale
     offset = zeros(F, channels, dtype) if offset is None else offset
     result, mean, inverse = F.BatchNorm(

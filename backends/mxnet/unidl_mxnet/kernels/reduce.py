@@ -10,6 +10,7 @@ from typing import Any
 from unidl.dtypes import dtype_name
 from unidl_mxnet._engine import mx
 from unidl_mxnet.kernels._common import FLOATS, axes_of, cast_to, noted, reduced, reshape_to
+from unidl_mxnet.kernels._products import permuted, summed
 from unidl_mxnet.kernels.creation import ones, zeros
 from unidl_mxnet.kernels.elementwise import maximum, minimum
 from unidl_mxnet.kernels.shape import concatenate, getitem
@@ -34,15 +35,24 @@ def sum(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if 0 in shape:
         return zeros(F, reduced(shape, axis, keepdims), wide)
     if dtype in FLOATS:
-        return _exact(F, F.sum, x, axis, keepdims)
+        return _exact(F, "sum", x, axis, keepdims)
     return F._np_sum(cast_to(F, x, wide), axis=_axes(axis), keepdims=keepdims)
 
 
-def _exact(F: Any, reduce: Callable[..., Any], x: Any, axis: Any, keepdims: bool) -> Any:
+def _exact(F: Any, kind: str, x: Any, axis: Any, keepdims: bool) -> Any:
     """A sum or mean of floats by mxnet's older operators: the newer ones make NaN of infinities."""
     shape, wanted = F.shape(x), reduced(F.shape(x), axis, keepdims)
-    result = reduce(x, axis=axes_of(axis, len(shape)), keepdims=keepdims)
+    axes = axes_of(axis, len(shape))
+    if F.symbolic:
+        total = summed(F, x, axes, wanted)
+        if total is not None:
+            return total if kind == "sum" else _over(F, total, math.prod(shape[a] for a in axes))
+    result = getattr(F, kind)(x, axis=axes, keepdims=keepdims)
     return noted(F, result, wanted, F.dtype(x)) if wanted else reshape_to(F, noted(F, result, (1,), F.dtype(x)), ())
+
+
+def _over(F: Any, x: Any, count: int) -> Any:
+    return noted(F, F._npi_true_divide_scalar(x, scalar=repr(count)), F.shape(x), F.dtype(x))
 
 
 def prod(F: Any, x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
@@ -67,7 +77,7 @@ def mean(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return x
     if 0 in F.shape(x):
         return _constant(F, x, axis, keepdims, math.nan, F.dtype(x))
-    return _exact(F, F.mean, x, axis, keepdims)
+    return _exact(F, "mean", x, axis, keepdims)
 
 
 def _differentiable(F: Any) -> bool:
@@ -93,10 +103,10 @@ def _by_pairs(F: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """The product over `axes`, which are dropped, by multiplications: mxnet's own gradient divides by the elements."""
     shape, dtype = F.shape(x), F.dtype(x)
     rest = tuple(i for i in range(len(shape)) if i not in axes)
-    x = F._np_transpose(x, axes=(*rest, *axes)) if rest else x
+    x = permuted(F, x, (*rest, *axes)) if rest else x
     wanted, n = tuple(shape[i] for i in rest), math.prod(shape[a] for a in axes)
     lines = math.prod(wanted)
-    x = reshape_to(F, noted(F, x, (*wanted, *(shape[a] for a in axes)), dtype), (lines, n))
+    x = reshape_to(F, x, (lines, n))
     while n > 1:
         half = n // 2
         parts = [getitem(F, x, (slice(None), slice(i * half, (i + 1) * half))) for i in range(2)]
@@ -212,7 +222,7 @@ def logsumexp(F: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return F._npi_log(sum(F, F._npi_exp(x), axis, keepdims))
     top = F._np_max(F.BlockGrad(x), axis=axes, keepdims=True)
     top = F._npi_where(F._npi_isfinite(top), top, zeros(F, (), F.dtype(x)))
-    total = _exact(F, F.sum, noted(F, F._npi_exp(F._npi_subtract(x, top)), shape, F.dtype(x)), axes, True)
+    total = _exact(F, "sum", noted(F, F._npi_exp(F._npi_subtract(x, top)), shape, F.dtype(x)), axes, True)
     result = F._npi_add(F._npi_log(total), top)
     return reshape_to(F, result, reduced(shape, axis, keepdims))
 

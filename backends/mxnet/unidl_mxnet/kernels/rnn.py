@@ -8,6 +8,7 @@ from typing import Any
 from unidl.backend.ctc import beam_search
 from unidl_mxnet._engine import mx
 from unidl_mxnet.kernels._common import in_float32, noted, reshape_to
+from unidl_mxnet.kernels._products import permuted
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import getitem
 
@@ -32,16 +33,17 @@ def _fused(
     batch = F.shape(x)[0]
     units, width = F.shape(recurrent)
     zero = zeros(F, (width,), F.dtype(x))
-    pieces = [F._np_transpose(_gates_in_order(F, w, order), axes=(1, 0)) for w in (kernel, recurrent)]
+    pieces = [permuted(F, _gates_in_order(F, w, order), (1, 0)) for w in (kernel, recurrent)]
     pieces = [F._np_reshape(w, newshape=(-1,)) for w in pieces]
     pieces += [zero if b is None else _gates_in_order(F, b, order) for b in biases]
     weights = F._npi_concatenate(*pieces, num_args=4, axis=0)
     starts = [reshape_to(F, s, (1, batch, units)) for s in states]
     outputs, *ends = F.RNN(
-        F._np_transpose(x, axes=(1, 0, 2)), weights, *starts, state_size=units, num_layers=1, mode=mode,
+        permuted(F, x, (1, 0, 2)), weights, *starts, state_size=units, num_layers=1, mode=mode,
         state_outputs=True,
     )  # fmt: skip
-    return [F._np_transpose(outputs, axes=(1, 0, 2)), *(F._np_reshape(e, newshape=(batch, units)) for e in ends)]
+    noted(F, outputs, (F.shape(x)[1], batch, units), F.dtype(x))
+    return [permuted(F, outputs, (1, 0, 2)), *(F._np_reshape(e, newshape=(batch, units)) for e in ends)]
 
 
 def _unrolled(F: Any, step: Callable[..., list[Any]], projected: Any, states: list[Any], mask: Any) -> list[Any]:

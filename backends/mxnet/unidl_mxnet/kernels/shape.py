@@ -12,6 +12,7 @@ from unidl.backend.attributes import copied_places, pad_pairs
 from unidl.dtypes import dtype_name
 from unidl_mxnet._invoke import ARRAYS
 from unidl_mxnet.kernels._common import FLOATS, axes_of, broadcast, cast_to, noted, reshape_to
+from unidl_mxnet.kernels._products import permuted
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.tensors import from_host
 
@@ -32,13 +33,18 @@ def ravel(F: Any, x: Any) -> Any:
 def transpose(F: Any, x: Any, axes: Any = None) -> Any:
     rank = len(F.shape(x))
     order = tuple(range(rank))[::-1] if axes is None else tuple(a % rank for a in axes)
-    return x if order == tuple(range(rank)) else _transpose(F, x, order)
+    if order == tuple(range(rank)):
+        return x
+    result = _transpose(F, x, order)
+    if F.symbolic and order == (*range(rank - 2), rank - 1, rank - 2):
+        result.turned = x
+    return result
 
 
 def _transpose(F: Any, x: Any, order: tuple[int, ...]) -> Any:
     if F.dtype(x) == "bool":  # which mxnet cannot transpose
         return cast_to(F, F._np_transpose(cast_to(F, x, "int8"), axes=order), "bool")
-    return F._np_transpose(x, axes=order)
+    return permuted(F, x, order)
 
 
 def expand_dims(F: Any, x: Any, axis: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from unidl.backend.attributes import geometry, output_paddings, same_padding, sized, transpose_padding
 from unidl_mxnet.kernels._common import FLOATS, cast_to, in_float32, noted, reshape_to
+from unidl_mxnet.kernels._products import permuted
 from unidl_mxnet.kernels.creation import zeros
 from unidl_mxnet.kernels.shape import getitem, pad
 
@@ -17,7 +18,7 @@ def _first(F: Any, x: Any, channels_last: bool) -> Any:
         return x
     shape = F.shape(x)
     order = (0, len(shape) - 1, *range(1, len(shape) - 1))
-    return noted(F, F._np_transpose(x, axes=order), tuple(shape[i] for i in order), F.dtype(x))
+    return permuted(F, x, order)
 
 
 def _last(F: Any, x: Any, rank: int, channels_last: bool) -> Any:
@@ -30,7 +31,7 @@ def _kernel_first(F: Any, kernel: Any) -> Any:
     shape = F.shape(kernel)
     n = len(shape) - 2
     order = (n + 1, n, *range(n))
-    return noted(F, F._np_transpose(kernel, axes=order), tuple(shape[i] for i in order), F.dtype(kernel))
+    return permuted(F, kernel, order)
 
 
 def _padded(F: Any, x: Any, window: tuple[int, ...], g: Any, value: float = 0.0) -> tuple[Any, tuple[int, ...]]:
