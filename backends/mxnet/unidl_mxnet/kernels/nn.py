@@ -14,7 +14,6 @@ from unidl_mxnet.kernels.elementwise import add, cast, maximum, multiply, where
 from unidl_mxnet.kernels.linalg import matmul
 from unidl_mxnet.kernels.reduce import logsumexp
 
-
 _MANY_ROWS = 256
 
 
