@@ -145,7 +145,7 @@ class OptimizerState(Configurable, active.Tracked):  # type: ignore[name-defined
             initializer, shape, dtype, trainable=False, aggregation=aggregation, name=name or "variable"
         )
         variable._path = f"{self.name}/{variable.name}"
-        self._hold(variable)
+        self._variables.append(variable)
         return variable
 
     def add_variable_from_reference(
