@@ -121,3 +121,47 @@ def test_learning_rates_and_averages_of_several_optimizers() -> None:
         # Halved before each epoch; a tenth after the second.
         rates = [history.history[f"learning_rate_{name}"] for name in ("slow", "fast")]
         np.testing.assert_allclose(rates, [[0.05, 0.025, 0.00125], [0.2, 0.1, 0.005]], rtol=1e-5)
+
+
+@trains
+def test_every_hook_gets_a_dict_of_logs():
+    told = {}
+
+    class Telling(unidl.callbacks.Callback):
+        pass
+
+    def hook(name):
+        def note(self, *args, logs=None):
+            told[name] = args[-1] if args and not isinstance(args[-1], int) else logs
+
+        return note
+
+    for kind in ("train", "test", "predict"):
+        for when in ("begin", "end"):
+            setattr(Telling, f"on_{kind}_{when}", hook(f"{kind}_{when}"))
+            setattr(Telling, f"on_{kind}_batch_{when}", hook(f"{kind}_batch_{when}"))
+    for when in ("begin", "end"):
+        setattr(Telling, f"on_epoch_{when}", hook(f"epoch_{when}"))
+    model, x, y = regression()
+    model.fit(x, y, validation_data=(x, y), callbacks=[Telling()], verbose=0)
+    model.predict(x, callbacks=[Telling()], verbose=0)
+    assert len(told) == 14
+    assert {name for name, logs in told.items() if not isinstance(logs, dict)} == set()
+
+
+@trains
+def test_validation_steps_are_the_same_batches_in_every_epoch():
+    model, x, y = regression()
+    model.compile(unidl.optimizers.SGD(0.0), "mse")
+    history = model.fit(
+        x, y, epochs=3, validation_data=(x, y), validation_batch_size=10, validation_steps=3, verbose=0
+    ).history
+    assert history["val_loss"] == [pytest.approx(float(np.mean(y[:30] ** 2)), rel=1e-5)] * 3
+
+
+@trains
+def test_an_epoch_of_too_many_steps_ends_with_the_data():
+    model, x, y = regression()
+    with pytest.warns(UserWarning, match="ended after 4 of 5 batches"):
+        model.fit(x, y, batch_size=10, epochs=2, steps_per_epoch=5, verbose=0)
+    assert int(np.asarray(unidl.ops.convert_to_numpy(model.optimizer.iterations))) == 8

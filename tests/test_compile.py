@@ -172,3 +172,15 @@ def test_steps_on_one_batch_show_that_batch_alone() -> None:
     first = model.train_on_batch(X[:4], Y["a"][:4])
     np.testing.assert_allclose(model.train_on_batch(X[:4], Y["a"][:4]), first, rtol=1e-6)
     assert abs(model.test_on_batch(X[4:], Y["a"][4:]) - first) > 1e-4
+
+
+def test_targets_may_be_left_out_for_outputs_without_a_loss() -> None:
+    x, y = np.ones((4, 2), "float32"), np.ones((4, 3), "float32")
+    hidden = layers.Dense(3, kernel_initializer="ones")(inputs := unidl.Input((2,)))
+    several = unidl.Model(inputs, [hidden, 2 * hidden, 3 * hidden])
+    several.compile("sgd", loss=["mse", None, None], metrics=[["mae"], None, None])
+    assert several.evaluate(x, y, verbose=0, return_dict=True)["loss"] == 1.0
+    several.compile("sgd", loss=["mse", None, "mse"])
+    assert several.evaluate(x, [y, y], verbose=0, return_dict=True)["loss"] == 1.0 + 25.0
+    with pytest.raises(ValueError, match="3 outputs, but the data has 1 targets"):
+        several.evaluate(x, y, verbose=0)

@@ -193,11 +193,31 @@ def test_native_tensors():
     assert joined(adapter).dtype == np.float32
 
 
-def test_steps_continue_where_the_epoch_before_stopped_and_restart():
+@pytest.mark.parametrize(
+    ("steps", "epochs"),
+    [
+        (3, [[0, 8, 16], [24], [0, 8, 16]]),
+        (2, [[0, 8], [16, 24], [0, 8]]),
+        (5, [[0, 8, 16, 24], [0, 8, 16, 24], [0, 8, 16, 24]]),
+    ],
+)
+def test_steps_continue_where_the_epoch_before_stopped_and_end_with_the_data(steps, epochs):
     x, y = arrays(32)
-    adapter = adapt(x, y, batch_size=8, steps=3)
-    assert adapter.num_batches == 3
-    assert [[b[1][0] for b in read(adapter, e)] for e in range(3)] == [[0, 8, 16], [24, 0, 8], [16, 24, 0]]
+    adapter = adapt(x, y, batch_size=8, steps=steps)
+    assert adapter.num_batches == steps
+    assert [[b[1][0] for b in read(adapter, e)] for e in range(3)] == epochs
+
+
+def test_a_source_that_is_rewound_begins_anew_and_an_iterator_goes_on():
+    x, y = arrays(32)
+    adapter = adapt(x, y, batch_size=8, steps=2)
+    generator = adapt(((x[i : i + 8], y[i : i + 8]) for i in range(0, 32, 8)), steps=2)
+    seen = {}
+    for name, source in (("arrays", adapter), ("generator", generator)):
+        first = [b[1][0] for b in read(source, 0)]
+        source.rewind()
+        seen[name] = first, [b[1][0] for b in read(source, 1)]
+    assert seen == {"arrays": ([0, 8], [0, 8]), "generator": ([0, 8], [16, 24])}
 
 
 # -- what is refused -------------------------------------------------------------------------------

@@ -550,3 +550,48 @@ def test_a_class_with_a_get_config_of_its_own_starts_from_what_every_layer_takes
     assert config["size"] == 3 and set(config) == {"name", "trainable", "dtype", "size", "function"}
     again = Wide.from_config(Wide(4, hook=object()).get_config())
     assert again.units == 8 and again.hook is None
+
+
+def test_paths_begin_with_the_layer_around() -> None:
+    class Inner(layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight((1,), name="scale")
+            self.made = layers.Dense(1, name="made")
+            self.made.build(shape)
+
+        def call(self, x: Any) -> Any:
+            return self.made(x) * self.scale
+
+    class Outer(layers.Layer):
+        def __init__(self, given: Any, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.inner = Inner(name="inner")
+            self.recurrent = layers.Bidirectional(layers.SimpleRNN(1, return_sequences=True, name="rnn"), name="both")
+            self.given = given
+
+        def call(self, x: Any) -> Any:
+            return self.given(self.recurrent(self.inner(x)))
+
+    given = layers.Dense(1, name="given")
+    given(tensor(1, 2, 2))
+    for outer, argument in ((Outer(given, name="eager"), tensor(1, 2, 3)), (Outer(given, name="s"), unidl.Input((2, 3)))):
+        outer(argument)
+        paths = [v.path for v in outer.variables]
+        start = f"{outer.name}/"
+        assert paths[:3] == [f"{start}inner/scale", f"{start}inner/made/kernel", f"{start}inner/made/bias"]
+        assert f"{start}both/forward_rnn/simple_rnn_cell/kernel" in paths
+        assert paths[-2:] == ["given/kernel", "given/bias"]  # what is in use already keeps its name
+        assert outer.inner.made.path == f"{start}inner/made"
+
+
+def test_output_shapes_may_be_a_structure_with_dicts_in_it() -> None:
+    class Native(layers.Layer):
+        def call(self, x: Any) -> Any:
+            raise RuntimeError("the shapes are known")
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return {"a": shape, "b": [shape, {"c": (*shape, 1)}]}
+
+    spec = Native().compute_output_spec(unidl.KerasTensor((None, 3)))
+    assert spec["a"].shape == (None, 3) and spec["b"][0].shape == (None, 3)
+    assert spec["b"][1]["c"].shape == (None, 3, 1)

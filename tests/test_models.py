@@ -459,3 +459,10 @@ def test_a_deep_copy_computes_and_trains_by_itself(trained: bool) -> None:
     twin.set_weights([w * 0 for w in twin.get_weights()])
     assert not twin.predict(x, verbose=0).any() and not active.to_numpy(twin(active.to_tensor(x))).any()
     np.testing.assert_array_equal(model.predict(x, verbose=0), before)
+
+
+def test_the_batch_may_have_another_size_than_the_input_declares() -> None:
+    model = unidl.Model(x := unidl.Input(batch_shape=(3, 2)), ops.sum(x, axis=1))
+    assert host(model(np.ones((5, 2), "float32"))).tolist() == [2.0] * 5
+    with pytest.raises(ValueError, match=r"found shape=\(3, 4\)"):
+        model(np.ones((3, 4), "float32"))

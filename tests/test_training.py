@@ -377,3 +377,29 @@ def test_a_model_of_many_variables(optimizer: str) -> None:
     before = model.get_weights()
     model.fit(np.ones((2, 1)), np.zeros((2, 1)), verbose=0)
     assert all((a != b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@trains
+def test_a_compute_loss_of_ones_own_sees_the_losses_of_this_step() -> None:
+    class Watching(unidl.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = unidl.metrics.Mean(name="seen")
+            self.inner = unidl.metrics.Mean(name="inner")
+            self.first = layers.Dense(2, kernel_initializer="ones", activity_regularizer=lambda x: ops.mean(x) / 4)
+            self.second = layers.Dense(2, kernel_initializer="ones", activity_regularizer=lambda x: ops.mean(x))
+
+        def call(self, x: Any) -> Any:
+            return self.second(self.first(x))
+
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+            self.seen.update_state(sum(self.losses))
+            self.inner.update_state(sum(self.first.losses))
+            return super().compute_loss(x, y, y_pred, sample_weight)
+
+    model = Watching()
+    model.compile(unidl.optimizers.SGD(0.0), "mse")
+    x = np.ones((4, 4), "float32")
+    history = model.fit(x, np.full((4, 2), 8.0, "float32"), verbose=0).history
+    # Penalties of activities are divided by the size of the batch.
+    assert (history["inner"], history["seen"], history["loss"]) == ([0.25], [2.25], [2.25])

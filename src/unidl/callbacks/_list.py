@@ -109,36 +109,36 @@ class CallbackList:
 
     def on_train_begin(self, logs: Any = None) -> None:
         for callback in self.callbacks:
-            callback.on_train_begin(logs)
+            callback.on_train_begin(_given(logs))
 
     def on_train_end(self, logs: Any = None) -> None:
         self.close()
         for callback in self.callbacks:
-            callback.on_train_end(logs)
+            callback.on_train_end(_given(logs))
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         for callback in self.callbacks:
-            callback.on_epoch_begin(epoch, logs)
+            callback.on_epoch_begin(epoch, _given(logs))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         for callback in self.callbacks:
-            callback.on_epoch_end(epoch, logs)
+            callback.on_epoch_end(epoch, _given(logs))
 
     def on_test_begin(self, logs: Any = None) -> None:
         for callback in self.callbacks:
-            callback.on_test_begin(logs)
+            callback.on_test_begin(_given(logs))
 
     def on_test_end(self, logs: Any = None) -> None:
         for callback in self.callbacks:
-            callback.on_test_end(logs)
+            callback.on_test_end(_given(logs))
 
     def on_predict_begin(self, logs: Any = None) -> None:
         for callback in self.callbacks:
-            callback.on_predict_begin(logs)
+            callback.on_predict_begin(_given(logs))
 
     def on_predict_end(self, logs: Any = None) -> None:
         for callback in self.callbacks:
-            callback.on_predict_end(logs)
+            callback.on_predict_end(_given(logs))
 
     def on_batch_begin(self, batch: int, logs: Any = None) -> None:
         self.on_train_batch_begin(batch, logs)
@@ -148,27 +148,32 @@ class CallbackList:
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         for call in self._batch_calls["on_train_batch_begin"]:
-            call(batch, logs)
+            call(batch, _given(logs))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for call in self._batch_calls["on_train_batch_end"]:
-            call(batch, logs)
+            call(batch, _given(logs))
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
         for call in self._batch_calls["on_test_batch_begin"]:
-            call(batch, logs)
+            call(batch, _given(logs))
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         for call in self._batch_calls["on_test_batch_end"]:
-            call(batch, logs)
+            call(batch, _given(logs))
 
     def on_predict_batch_begin(self, batch: int, logs: Any = None) -> None:
         for call in self._batch_calls["on_predict_batch_begin"]:
-            call(batch, logs)
+            call(batch, _given(logs))
 
     def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
         for call in self._batch_calls["on_predict_batch_end"]:
-            call(batch, logs)
+            call(batch, _given(logs))
+
+
+def _given(logs: Any) -> Any:
+    """The logs for a hook, which may take them for a dict also where there is nothing to tell."""
+    return {} if logs is None else logs
 
 
 def _overrides(callback: Any, hook: str) -> bool:

@@ -24,7 +24,7 @@ class Trace:
         leaves: variables met so far, with the symbolic tensor that stands for each one's value at
             the start of the graph.
         updates: what each assigned variable will hold at the end of the graph.
-        losses: what layers added with `add_loss`.
+        losses: what layers added with `add_loss`, each with its layer.
         owners: the layers (or the function) whose code is running; constants they hold are known.
         trusted: whether native tensors are constants without question: inside a composite they are the op's own.
     """
@@ -35,7 +35,7 @@ class Trace:
         self.leaves: dict[int, tuple[Any, SymbolicTensor]] = parent.leaves if parent else {}
         self.updates: dict[int, tuple[Any, SymbolicTensor]] = parent.updates if parent else {}
         self.owners: list[Any] = parent.owners if parent else []
-        self.losses: list[Any] = parent.losses if parent else []
+        self.losses: list[tuple[Any, Any]] = parent.losses if parent else []
         self._names: list[str] = parent._names if parent else []
 
     @property

@@ -265,16 +265,10 @@ class Layer(Contents, Functions, Policies, active.Module):  # type: ignore[name-
         """Add a scalar to what training minimizes. Called in `call`, once for each call."""
         self._fast = 0  # the general call forgets the losses of the call before
         for item in tree.flatten(loss):
-            (state.trace.losses if state.trace is not None else self._losses).append(item)
-
-    @property
-    def losses(self) -> list[Any]:
-        """Losses added by the latest eager call, and the regularizers of all trainable weights."""
-        added = [loss for layer in self._flatten_layers() for loss in layer._losses]
-        return added + self._regularization()
-
-    def _regularization(self) -> list[Any]:
-        return [v.regularizer(v) for v in self.trainable_variables if v.regularizer is not None]
+            if state.trace is not None:
+                state.trace.losses.append((self, item))
+            else:
+                self._losses.append(item)
 
     def _build(self, **shapes: Any) -> None:
         """Run `build` once, outside any trace, and what else comes before the first call."""
@@ -282,7 +276,10 @@ class Layer(Contents, Functions, Policies, active.Module):  # type: ignore[name-
         self._building = True
         try:
             if not self.built:
+                before = {id(part) for part in self._sublayers() if part.built}
+                self._place_parts(before)
                 self.build(**shapes)
+                self._place_parts(before)  # with what `build` made
             elif self._stateless and isinstance(shape := next(iter(shapes.values()), None), tuple):
                 self._check_call({"": SymbolicTensor(shape, self.compute_dtype)})
         except OpError as error:

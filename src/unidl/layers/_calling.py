@@ -215,11 +215,13 @@ def _declared(layer: Any, bound: dict[str, Any], ask: bool) -> Any:
     shape = layer.compute_output_shape(**shapes)
 
     def tensor(shape: Any) -> Any:
+        if isinstance(shape, dict):
+            return {k: tensor(v) for k, v in shape.items()}
         if all(d is None or isinstance(d, int) for d in shape):
             return SymbolicTensor(tuple(shape), layer.compute_dtype)
         return like(shape, [tensor(s) for s in shape])
 
-    return {k: tensor(v) for k, v in shape.items()} if isinstance(shape, dict) else tensor(shape)
+    return tensor(shape)
 
 
 def run_in_trace(layer: Any, spec: CallSpec, bound: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unidl import tree
+from unidl._state import state
 from unidl.backend import active
 
 
@@ -21,6 +22,7 @@ class Contents:
     """
 
     path: Any
+    _path: str
     built: bool
     _tracked: dict[str, Any]
     _weights: list[Any]
@@ -41,6 +43,26 @@ class Contents:
         found.pop(id(self), None)
         return list(found.values())
 
+    def _assign_paths(self, path: str = "") -> None:
+        """Give this layer, all layers inside and their variables their full paths."""
+        todo: list[tuple[Any, str]] = [(self, path or self._path)]
+        seen: set[int] = set()
+        while todo:
+            layer, path = todo.pop()
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            layer._path = path
+            for variable in layer._own_variables():
+                variable._path = f"{path}/{variable.name}"
+            todo.extend((child, f"{path}/{child.name}") for child in layer._sublayers())
+
+    def _place_parts(self, placed: set[int]) -> None:
+        """Have the paths of the layers inside begin with this one's, except of those `placed` already, given by id."""
+        for part in self._sublayers():
+            if id(part) not in placed:
+                part._assign_paths(f"{self._path}/{part.name}")
+
     def _flatten_layers(self) -> list[Any]:
         """This layer and all inside it, each once, depth first."""
         found: list[Any] = []
@@ -53,6 +75,23 @@ class Contents:
                 found.append(layer)
                 todo.extend(reversed(layer._sublayers()))
         return found
+
+    @property
+    def losses(self) -> list[Any]:
+        """Losses added by the latest call, and the regularizers of all trainable weights.
+
+        While a step is being recorded, as in a `compute_loss` of one's own, these are the losses of the recording.
+        """
+        layers = self._flatten_layers()
+        if state.trace is None:
+            added = [loss for layer in layers for loss in layer._losses]
+        else:
+            own = {id(layer) for layer in layers}
+            added = [loss for layer, loss in state.trace.losses if id(layer) in own]
+        return added + self._regularization()
+
+    def _regularization(self) -> list[Any]:
+        return [v.regularizer(v) for v in self.trainable_variables if v.regularizer is not None]
 
     @property
     def variables(self) -> list[Any]:

@@ -232,7 +232,8 @@ class Net:
     def _check(self, tensor: SymbolicTensor, shape: tuple[Any, ...]) -> None:
         want = tensor.shape
         fits = len(shape) == len(want) and (
-            not self.declared or all(a is None or b is None or a == b for a, b in zip(shape, want, strict=True))
+            # The batch may have another size than was declared.
+            not self.declared or all(a is None or b is None or a == b for a, b in zip(shape[1:], want[1:], strict=True))
         )
         if fits:
             return

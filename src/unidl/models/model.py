@@ -76,19 +76,9 @@ class Model(Trainer, Layer):
         self._finish_build()
         self._assign_paths()
 
-    def _assign_paths(self, prefix: str = "") -> None:
-        """Give every layer and variable inside its full path."""
-        todo: list[tuple[Layer, str]] = [(self, self.name)]
-        seen: set[int] = set()
-        while todo:
-            layer, path = todo.pop()
-            if id(layer) in seen:
-                continue
-            seen.add(id(layer))
-            layer._path = path
-            for variable in layer._own_variables():
-                variable._path = f"{path}/{variable.name}"
-            todo.extend((child, f"{path}/{child.name}") for child in layer._sublayers())
+    def _assign_paths(self, path: str = "") -> None:
+        """Give every layer and variable inside its full path, which begins with the model's name."""
+        super()._assign_paths(path or self.name)
 
     # -- structure --------------------------------------------------------------------------
 
@@ -171,10 +161,13 @@ class Model(Trainer, Layer):
 
     def _converted(self, value: Any) -> Any:
         """As in `Layer`; strings stay as they are for inputs that are declared so."""
-        if is_strings(value) and self._net is not None:
-            if any(t.dtype == "string" for t in self._net.flat_inputs):
-                return active.to_tensor(value) if active.strings else value
+        if is_strings(value) and self._takes_strings():
+            return active.to_tensor(value) if active.strings else value
         return super()._converted(value)
+
+    def _takes_strings(self) -> bool:
+        """Whether an input is one of strings."""
+        return self._net is not None and any(t.dtype == "string" for t in self._net.flat_inputs)
 
     def _replayed(self, inputs: Any, kwargs: dict[str, Any]) -> Any:
         """Call a functional model through replay of its graph for these shapes."""

@@ -110,7 +110,10 @@ class Sequential(Model):
             return
         if not self._stack:
             raise ValueError(f"Model {self.name!r} has no layers: add some.")
-        inputs = tree.map_shape_structure(lambda shape: Input(batch_shape=(None, *tuple(shape)[1:])), input_shape)
+        dtype = "string" if self._takes_strings() else None
+        inputs = tree.map_shape_structure(
+            lambda shape: Input(batch_shape=(None, *tuple(shape)[1:]), dtype=dtype), input_shape
+        )
         if type(inputs) is SymbolicTensor:
             self._input_layer = inputs.node.layer  # type: ignore[union-attr]
         try:
@@ -121,6 +124,12 @@ class Sequential(Model):
         assert self._net is not None
         self._net.declared = False
         self._input_shape = input_shape
+
+    def _takes_strings(self) -> bool:
+        if self._net is not None or not self._stack:
+            return super()._takes_strings()
+        first = self._stack[0]
+        return first._takes_strings() if isinstance(first, Model) else getattr(first, "takes_strings", False)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not self._stack:

@@ -100,8 +100,23 @@ class CompiledLoss:
             return [f for i in places for f in self._walk(given[i], _part(weights, i), y_pred, path)]
         return [(path, given, weights)]
 
+    def targets(self, y: Any, y_pred: Any) -> Any:
+        """Targets in the structure of the outputs; they may be left out for outputs without a loss.
+
+        Raises:
+            ValueError: if their number is another.
+        """
+        given = self.given
+        if isinstance(given, (list, tuple)) and isinstance(y_pred, (list, tuple)) and len(given) == len(y_pred):
+            values = list(y) if isinstance(y, (list, tuple)) else [y]
+            wanted = [item is not None for item in given]
+            if not isinstance(y, dict) and len(values) == sum(wanted) < len(given):
+                rest = iter(values)
+                y = [next(rest) if want else None for want in wanted]
+        return aligned(y, y_pred, self.names)
+
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        y = aligned(y, y_pred, self.names)
+        y = self.targets(y, y_pred)
         if self.terms is None:
             self.build(y, y_pred)
         if is_nested(sample_weight):
@@ -260,7 +275,7 @@ class CompiledMetrics:
         return [item for _, item in leaves(given)] if is_nested(given) else [given]
 
     def update(self, y: Any, y_pred: Any, sample_weight: Any, loss: CompiledLoss) -> None:
-        y = aligned(y, y_pred, self.names)
+        y = loss.targets(y, y_pred)
         if self.groups is None:
             self.build(y, y_pred, loss)
         if is_nested(sample_weight):

@@ -178,7 +178,7 @@ class Learner:
         if self._compiled_loss is not None and self._compiled_loss.given is not None:
             total = self._compiled_loss(y, y_pred, sample_weight)
         if state.trace is not None:
-            added = state.trace.losses
+            added = [loss for _, loss in state.trace.losses]
         else:
             added = [v for layer in self._flatten_layers() for v in layer._losses]  # type: ignore[attr-defined]
         for item in [*added, *self._regularization()]:  # type: ignore[attr-defined]

@@ -205,6 +205,7 @@ class Trainer(Learner):
     def _validated(self, adapter: Any, hooks: Any, steps: int | None) -> dict[str, float]:
         self.reset_metrics()
         self.stop_evaluating = False
+        adapter.rewind()  # every epoch is measured by the same batches
         hooks.on_test_begin()
         with active.no_grad():
             logs = self._run_epoch(adapter, self.make_test_function(), hooks, "test", 0, steps)

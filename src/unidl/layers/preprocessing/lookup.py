@@ -27,6 +27,11 @@ class VocabularyLayer(HostLayer):
 
     vocabulary: Vocabulary
 
+    @property
+    def takes_strings(self) -> bool:
+        """Whether what comes in is text, and not indices or integers."""
+        return self.vocabulary.text and not self.vocabulary.invert
+
     def _take_vocabulary(self, given: Any, idf_weights: Any) -> None:
         """What the constructor was given."""
         if idf_weights is not None and self.vocabulary.mode != "tf_idf":

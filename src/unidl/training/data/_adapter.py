@@ -50,8 +50,8 @@ class Adapter:
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, as (x, y, sample_weight) of native tensors, without the first `start`.
 
-        With `steps`, an epoch goes on where the one before stopped, and a source that can restart
-        does so when it is used up. An iterator that is used up ends the epoch early.
+        With `steps`, an epoch goes on where the one before stopped. Where the data ends the epoch does, and the next
+        begins at the start of a source that can restart.
         """
         if self.steps is not None:
             return self._stepped(self.steps, start)
@@ -77,6 +77,11 @@ class Adapter:
         elif batch:
             self._running = self._pass(passes - 1, self._given)
 
+    def rewind(self) -> None:
+        """Begin the next epoch at the start of the data, if the source can."""
+        if self.restarts:
+            self._running = None
+
     def _stepped(self, steps: int, done: int) -> Iterator[Batch]:
         idle = False
         while done < steps:
@@ -87,11 +92,10 @@ class Adapter:
             batch = next(self._running, None)
             if batch is None:
                 self._running = None
-                if idle or not self.restarts:
+                if done or idle or not self.restarts:
                     return
-                idle = True  # a pass without any batch must not be repeated for ever
+                idle = True  # the epoch before ended with the data; a pass without any batch is not repeated
                 continue
-            idle = False
             done += 1
             self._given += 1
             yield batch
