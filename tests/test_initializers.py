@@ -233,3 +233,19 @@ def test_an_array_is_an_initializer_of_its_own_values() -> None:
     values = np.arange(4, dtype="float32").reshape(2, 2)
     for given in (values, active.to_tensor(values)):
         np.testing.assert_array_equal(active.to_numpy(initializers.get(given)((2, 2))), values)
+
+
+@pytest.mark.once
+def test_products_in_einstein_notation_count_inputs_and_outputs_by_their_letters() -> None:
+    heads = unidl.layers.EinsumDense("abc,cde->abde", (None, 8, 64), kernel_initializer="lecun_normal")
+    heads.build((None, 3, 32))
+    assert np.std(unidl.ops.convert_to_numpy(heads.kernel)) == pytest.approx(32**-0.5, rel=0.05)
+    joined = unidl.layers.EinsumDense("abde,dec->abc", (None, 64), kernel_initializer="glorot_uniform")
+    joined.build((None, 3, 8, 32))
+    limit = np.sqrt(6 / (8 * 32 + 64))
+    assert np.abs(unidl.ops.convert_to_numpy(joined.kernel)).max() == pytest.approx(limit, rel=0.01)
+    told = unidl.initializers.LecunNormal(input_axes=[0], output_axes=[1])
+    assert told.along([1], [0]) is told
+    attention = unidl.layers.MultiHeadAttention(8, 64, kernel_initializer="lecun_normal")
+    attention.build((None, 3, 32), (None, 3, 32))
+    assert np.std(unidl.ops.convert_to_numpy(attention.query_dense.kernel)) == pytest.approx(32**-0.5, rel=0.05)

@@ -574,7 +574,10 @@ def test_paths_begin_with_the_layer_around() -> None:
 
     given = layers.Dense(1, name="given")
     given(tensor(1, 2, 2))
-    for outer, argument in ((Outer(given, name="eager"), tensor(1, 2, 3)), (Outer(given, name="s"), unidl.Input((2, 3)))):
+    for outer, argument in (
+        (Outer(given, name="eager"), tensor(1, 2, 3)),
+        (Outer(given, name="s"), unidl.Input((2, 3))),
+    ):
         outer(argument)
         paths = [v.path for v in outer.variables]
         start = f"{outer.name}/"

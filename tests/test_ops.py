@@ -296,3 +296,18 @@ def test_the_support_page_knows_every_op() -> None:
 def test_the_size_of_an_axis_of_a_tensor_without_elements() -> None:
     assert float(ops.convert_to_numpy(ops.axis_size(ops.zeros((3, 0, 4)), 0))) == 3
     assert float(ops.convert_to_numpy(ops.axis_size(ops.zeros((3, 0, 4)), 1))) == 0
+
+
+@pytest.mark.parametrize("name", ["floor", "ceil"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int32"])
+def test_floor_and_ceil_of_integers_are_floats(name: str, dtype: str) -> None:
+    result = getattr(ops, name)(tensor([0, 1], dtype))
+    assert active.dtype(result) == "float32"
+    assert active.to_numpy(result).tolist() == [0.0, 1.0]
+    assert active.dtype(ops.trunc(tensor([0, 1], "int32"))) == "int32"
+
+
+def test_a_window_may_have_its_length_as_a_whole_float() -> None:
+    assert_close(ops.bartlett(tensor(5.0)), np.bartlett(5).astype("float32"))
+    with pytest.raises(OpError, match="an int, the length of the window"):
+        ops.bartlett(2.5)

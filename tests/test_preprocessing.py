@@ -336,3 +336,14 @@ def test_layers_that_have_learned_are_saved(tmp_path):
     again = unidl.saving.load_model(tmp_path / "space.keras")
     row = {"age": [30.0], "city": ["Oslo"]}
     assert host(again(row)).tolist() == host(space(row)).tolist()
+
+
+def test_a_stack_that_begins_with_a_text_layer_takes_strings_without_an_input():
+    texts = np.array([["foo qux bar"], ["qux baz"]])
+    vectorize = layers.TextVectorization(output_sequence_length=3, vocabulary=["baz", "bar", "foo"])
+    model = unidl.Sequential([vectorize, layers.Embedding(5, 4)])
+    assert tuple(ops.shape(model(texts))) == (2, 3, 4)
+    assert host(unidl.Sequential([unidl.Sequential([vectorize])])(texts)).tolist() == [[4, 1, 3], [1, 2, 0]]
+    back = layers.StringLookup(vocabulary=["a", "b"], invert=True)
+    assert vectorize.takes_strings and not back.takes_strings
+    assert not layers.IntegerLookup(vocabulary=[1, 2]).takes_strings

@@ -85,14 +85,6 @@ def sign(x: np.ndarray) -> Any:
     return x if x.dtype == bool else np.sign(x)
 
 
-def floor(x: np.ndarray) -> Any:
-    return x if x.dtype.kind in "biu" else np.floor(x)
-
-
-def ceil(x: np.ndarray) -> Any:
-    return x if x.dtype.kind in "biu" else np.ceil(x)
-
-
 def trunc(x: np.ndarray) -> Any:
     return x if x.dtype.kind in "biu" else np.trunc(x)
 
@@ -197,8 +189,8 @@ TABLE = kernels(
         "ldexp": ldexp,
         "trunc": trunc,
         "sign": sign,
-        "floor": floor,
-        "ceil": ceil,
+        "floor": np.floor,
+        "ceil": np.ceil,
         "round": round,
         "cast": cast,
         "copy": lambda x: np.array(x, order="C"),

@@ -44,16 +44,6 @@ def _wide(fn: Callable[..., Tensor], dtypes: frozenset[Any]) -> Callable[..., Te
     return call
 
 
-def _rounded(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """`fn` of floats; integers stay as they are, and for complex numbers it has no kernel."""
-
-    @functools.wraps(fn)
-    def call(x: Tensor) -> Tensor:
-        return fn(x) if x.dtype in FLOATS or x.dtype in COMPLEX else tf.identity(x)
-
-    return call
-
-
 def _kind(fn: Callable[[Tensor], Tensor], of_integers: Any, joined: Any) -> Callable[[Tensor], Tensor]:
     """A question about floats, asked of both parts of complex numbers, with a fixed answer for integers."""
 
@@ -279,8 +269,8 @@ TABLE: dict[str, Any] = {
     "erfc": erfc,
     "erfinv": tf.math.erfinv,
     "i0": i0,
-    "floor": _rounded(tf.floor),
-    "ceil": _rounded(tf.math.ceil),
+    "floor": tf.floor,
+    "ceil": tf.math.ceil,
     "round": round,
     "signbit": signbit,
     "nextafter": nextafter,

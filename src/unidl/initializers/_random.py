@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +96,14 @@ class VarianceScaling(RandomInitializer):
             raise ValueError("VarianceScaling: give both `input_axes` and `output_axes`, or neither.")
         self.scale, self.mode, self.distribution = scale, mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
+
+    def along(self, input_axes: Sequence[int], output_axes: Sequence[int]) -> VarianceScaling:
+        """The same for kernels whose inputs and outputs lie along these axes, unless it was told its axes."""
+        if self.input_axes is not None:
+            return self
+        told = copy.copy(self)  # a generator of seeds stays shared
+        told.input_axes, told.output_axes = input_axes, output_axes
+        return told
 
     def values(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from unidl import ops
 from unidl.errors import OpError
+from unidl.initializers import VarianceScaling
 from unidl.layers._common import activation_of, leading, resolve, weight_settings
 from unidl.layers._lora import LowRank
 
@@ -158,7 +159,12 @@ class EinsumDense(LowRank):
         einsum, shape = self._einsum, tuple(input_shape)
         sizes = einsum.sizes(shape, self.partial_output_shape)
         kernel_shape = self._known(einsum.kernel, sizes, "kernel", shape)
-        self._add_main(kernel_shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+        initializer = self.kernel_initializer
+        if isinstance(initializer, VarianceScaling):
+            places = range(len(kernel_shape))
+            outputs = [i for i in places if einsum.kernel[i] in einsum.outputs]
+            initializer = initializer.along([i for i in places if i not in outputs], outputs)
+        self._add_main(kernel_shape, initializer, self.kernel_regularizer, self.kernel_constraint)
         if self.bias_axes is not None:
             first = min(einsum.outputs.index(c) for c in self.bias_axes)
             letters = einsum.outputs[first:]

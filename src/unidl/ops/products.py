@@ -230,9 +230,9 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
     return ops.norm(ops.subtract(ops.expand_dims(x, -2), ops.expand_dims(y, -3)), axis=-1)
 
 
-@composite(promote="x1 x2")
+@composite(promote="x1 x2", floating=True)
 def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
-    """Cross-correlation of two vectors: ``c[k] = sum(x1[n + k] * conj(x2[n]))`` over n.
+    """Cross-correlation of two vectors: ``c[k] = sum(x1[n + k] * conj(x2[n]))`` over n. Integers become floats.
 
     Args:
         mode: "full" for all k with any overlap, ``m + n - 1`` of them; "valid" for those with a full one,

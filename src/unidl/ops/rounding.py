@@ -28,9 +28,9 @@ def _limits(dtype: str) -> tuple[int, int]:
     return (0, 2**bits - 1) if dtype[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
-@primitive
+@primitive(floating=True)
 def floor(x: Tensor) -> Tensor:
-    """The largest integral value not above each element; integers stay as they are.
+    """The largest integral value not above each element; integers become floats.
 
     Example:
         >>> from unidl import ops
@@ -41,9 +41,9 @@ def floor(x: Tensor) -> Tensor:
     return like(x)
 
 
-@primitive
+@primitive(floating=True)
 def ceil(x: Tensor) -> Tensor:
-    """The smallest integral value not below each element; integers stay as they are.
+    """The smallest integral value not below each element; integers become floats.
 
     Example:
         >>> from unidl import ops
@@ -64,6 +64,8 @@ def trunc(x: Tensor) -> Tensor:
         [-1.  1.]
     """
     need_dtype(x, "x", "real")
+    if dtype_of(x) not in FLOATS:
+        return ops.copy(x)
     return ops.where(ops.less(x, 0), ops.ceil(x), ops.floor(x))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,10 @@ def _window(function: Callable[..., Any], x: Any, *values: Any) -> Any:
     """`function` of the length `x`, a number or a tensor with one element; computed once, on the host, in float64."""
     if isinstance(x, (Dim, SymbolicTensor)):
         raise OpError("the length `x` of a window must be known while recording.")
-    length = host_array(x)
-    require(
-        length.size == 1 and length.dtype.kind in "iu", f"`x` is {x!r}; an int, the length of the window, is expected."
-    )
-    return ops.cast(np.asarray(function(max(int(length.reshape(-1)[0]), 0), *values), "float64"), floatx())
+    given = host_array(x)
+    length = float(given.reshape(-1)[0]) if given.size == 1 and given.dtype.kind not in "OSUc" else math.nan
+    require(length.is_integer(), f"`x` is {x!r}; an int, the length of the window, is expected.")
+    return ops.cast(np.asarray(function(max(int(length), 0), *values), "float64"), floatx())
 
 
 @composite

@@ -32,8 +32,8 @@ def _unary(operator: str, bools: bool = True) -> Callable[..., Any]:
 
 absolute = _unary("_npi_absolute", bools=False)
 square = _unary("_npi_square", bools=False)
-floor = _unary("_npi_floor", bools=False)
-ceil = _unary("_npi_ceil", bools=False)
+floor = _unary("_npi_floor")
+ceil = _unary("_npi_ceil")
 exp = _unary("_npi_exp")
 expm1 = _unary("_npi_expm1")
 log = _unary("_npi_log")

@@ -37,8 +37,8 @@ def gaussian_blur(
     """`images` (one or a batch) with each pixel a mean around it, weighted by a Gaussian; 0 beyond the edges.
 
     Args:
-        kernel_size: ints along height and width.
-        sigma: standard deviations along height and width.
+        kernel_size: ints along width and height, in this order, as Keras computes it.
+        sigma: standard deviations along width and height.
 
     Returns:
         Shape and dtype of `images`; integers are rounded.
@@ -54,7 +54,7 @@ def gaussian_blur(
     require(len(widths) == 2 and min(widths) > 0, f"`sigma` must be a positive number or two of them, not {sigma!r}.")
     dtype = dtype_of(images)
     x = ops.cast(channels_last(images, axes), wide(dtype))
-    x = blurred(x, size, widths)
+    x = blurred(x, size[::-1], widths[::-1])
     return narrow(as_before(x, axes, len(images.shape) == 4), dtype)
 
 
