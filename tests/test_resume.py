@@ -66,7 +66,7 @@ def check(make_model: Any, make_fit: Any, folder: Any, save_freq: Any = 2, crash
         model = make_model()
         given = make_fit()
         callbacks = [*more, *given.pop("callbacks", [])]
-        return model, model.fit(**{"verbose": 0, "epochs": 3, **given}, callbacks=callbacks)
+        return model, model.fit(**{"verbose": 0, "epochs": 4, **given}, callbacks=callbacks)
 
     # A whole run makes backups as well: mxnet's random numbers depend on where they are made.
     want = state_of(*run(BackupAndRestore(folder / "whole", save_freq)))
