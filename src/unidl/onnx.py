@@ -1,7 +1,21 @@
-"""ONNX: the exchange format of neural networks (https://onnx.ai)."""
+"""ONNX: models out (`export`) and in (`load`, `prepare`)."""
 
 from __future__ import annotations
 
-from unidl.interchange.onnx.exporting import Exported, export, parity
+from typing import Any
 
-__all__ = ["Exported", "export", "parity"]
+from unidl.interchange.onnx._plans import MissingOperatorError
+from unidl.interchange.onnx._running import Prepared, prepare
+from unidl.interchange.onnx._structures import OnnxError
+from unidl.interchange.onnx.importing._calls import Call
+from unidl.interchange.onnx.importing._table import register_op
+
+__all__ = ["Call", "MissingOperatorError", "OnnxError", "Prepared", "prepare", "register_op"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "export":
+        from unidl.interchange.onnx.exporting import export
+
+        return export
+    raise AttributeError(f"module 'unidl.onnx' has no attribute {name!r}")

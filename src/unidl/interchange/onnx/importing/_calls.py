@@ -1,0 +1,104 @@
+"""`Call`: what an entry of the table is told about the node it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from unidl import ops
+from unidl.interchange.onnx._structures import Node, OnnxError
+from unidl.interchange.onnx.importing import _host, _values
+from unidl.interchange.onnx.importing._table import Entry
+
+_REQUIRED = object()
+
+
+class Call:
+    """One computation of a node.
+
+    Attributes:
+        node: the node.
+        version: the opset of its domain.
+        ops: `unidl.ops`, or NumPy under the same names if the inputs are on the host.
+    """
+
+    def __init__(self, node: Node, version: int, run_body: Callable[..., list[Any]] | None = None) -> None:
+        self.node = node
+        self.version = version
+        self.ops: Any = ops
+        self._run_body = run_body
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The attribute `name`, or `default` if the node has none."""
+        return self.node.attributes.get(name, default)
+
+    def need(self, name: str) -> Any:
+        """The attribute `name`.
+
+        Raises:
+            OnnxError: if the node lacks it.
+        """
+        value = self.node.attributes.get(name, _REQUIRED)
+        if value is _REQUIRED:
+            raise self.error(f"the attribute {name!r} is missing")
+        return value
+
+    def has(self, name: str) -> bool:
+        return name in self.node.attributes
+
+    def wants(self, index: int) -> bool:
+        """Whether anything reads output `index`."""
+        return index < len(self.node.outputs) and self.node.outputs[index] != ""
+
+    def error(self, message: str) -> OnnxError:
+        return OnnxError(f"{self.node}: {message}.")
+
+    def array(self, value: Any, what: str) -> np.ndarray:
+        """An input as an array on the host; `what` it is, for the message if it is symbolic."""
+        return _values.on_host(value, f"{self.node}: {what}")
+
+    def integers(self, value: Any, what: str) -> list[Any]:
+        """An input as a list of ints and unknown sizes."""
+        return _values.integers(value, f"{self.node}: {what}")
+
+    def number(self, value: Any, what: str) -> Any:
+        """An input of one element as a Python number."""
+        array = self.array(value, what)
+        if array.size != 1:
+            raise self.error(f"{what} must be one number, but has the shape {list(array.shape)}")
+        return array.reshape(()).item()
+
+    def room(self, shape: Any) -> tuple[Any, ...]:
+        """`shape`, refused if it is absurd."""
+        return _values.room(shape, str(self.node))
+
+    def axis(self, value: Any, rank: int, what: str = "axis") -> int:
+        """An axis, counted from the front.
+
+        Raises:
+            OnnxError: if the tensor lacks it.
+        """
+        if not -rank <= value < max(rank, 1):
+            raise self.error(f"{what} {value} is out of range for {rank} dimensions")
+        return int(value) % max(rank, 1)
+
+    def body(self, name: str) -> Callable[[list[Any]], list[Any]]:
+        """The graph that is attribute `name`, as a function of its inputs."""
+        graph = self.need(name)
+        run = self._run_body
+        assert run is not None
+        return lambda inputs: run(graph, inputs)
+
+    def compute(self, entry: Entry, inputs: list[Any]) -> list[Any]:
+        """The outputs of the node."""
+        on_host = all(v is None or _values.is_host(v) for v in inputs)
+        if entry.host and on_host:
+            self.ops = _host
+            with np.errstate(all="ignore"):
+                result = entry.function(self, *inputs)
+        else:
+            result = entry.function(self, *inputs)
+        results = list(result) if isinstance(result, tuple) else [result]
+        return [np.asarray(r) if isinstance(r, (np.generic, int, float, bool)) else r for r in results]

@@ -1,0 +1,294 @@
+"""`ai.onnx.ml`: scaling, encoding, linear models and trees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from unidl import ops
+from unidl.interchange.onnx._tensors import text
+from unidl.interchange.onnx.importing._calls import Call
+from unidl.interchange.onnx.importing._table import ML, operator
+from unidl.interchange.onnx.importing._values import dtype_of, shape_of
+
+
+@operator("Binarizer", domain=ML)
+def _binarizer(call: Call, x: Any) -> Any:
+    return ops.cast(ops.greater(x, call.get("threshold", 0.0)), dtype_of(x))
+
+
+@operator("Scaler", domain=ML)
+def _scaler(call: Call, x: Any) -> Any:
+    offset, scale = (np.asarray(call.get(n), np.float32) for n in ("offset", "scale"))
+    return ops.multiply(ops.subtract(ops.cast(x, "float32"), offset), scale)
+
+
+@operator("Normalizer", domain=ML)
+def _normalizer(call: Call, x: Any) -> Any:
+    x, kind = ops.cast(x, "float32"), call.get("norm", "MAX")
+    if kind == "MAX":
+        size = ops.max(ops.absolute(x), -1, True)
+    elif kind == "L1":
+        size = ops.sum(ops.absolute(x), -1, True)
+    else:
+        size = ops.sqrt(ops.sum(ops.square(x), -1, True))
+    return ops.divide(x, ops.where(ops.equal(size, 0.0), ops.ones_like(size), size))
+
+
+@operator("Imputer", domain=ML)
+def _imputer(call: Call, x: Any) -> Any:
+    floats = call.get("imputed_value_floats")
+    values = np.asarray(floats or call.get("imputed_value_int64s"), dtype_of(x))
+    replaced = call.get("replaced_value_float" if floats else "replaced_value_int64", 0)
+    missing = ops.isnan(x) if floats and np.isnan(replaced) else ops.equal(x, replaced)
+    return ops.where(missing, values, x)
+
+
+@operator("FeatureVectorizer", domain=ML)
+def _feature_vectorizer(call: Call, *xs: Any) -> Any:
+    return ops.concatenate([ops.cast(ops.reshape(x, (shape_of(x)[0], -1)), "float32") for x in xs], 1)
+
+
+@operator("OneHotEncoder", domain=ML)
+def _one_hot_encoder(call: Call, x: Any) -> Any:
+    classes = call.get("cats_int64s") or call.get("cats_strings")
+    array = call.array(x, "the categories")
+    hot = (array[..., None] == np.array(classes, object if isinstance(classes[0], str) else None)).astype(np.float32)
+    if not call.get("zeros", 1) and not hot.any(-1).all():
+        raise call.error("an element is none of the categories")
+    return hot
+
+
+@operator("LabelEncoder", domain=ML)
+def _label_encoder(call: Call, x: Any) -> Any:
+    """Each element replaced by the value that belongs to it as a key."""
+    if call.has("classes_strings"):
+        keys: Any = call.get("classes_strings")
+        values: Any = list(range(len(keys)))
+        array = call.array(x, "the labels")
+        if array.dtype != object:
+            keys, values = values, keys
+    else:
+        array = call.array(x, "the labels")
+        keys, values = (_listed(call, what) for what in ("keys", "values"))
+    default = _default(call, values)
+    table = {_key(k): v for k, v in zip(keys, values, strict=True)}
+    found = [table.get(_key(v), default) for v in array.reshape(-1).tolist()]
+    if isinstance(values[0], str):
+        return text(found).reshape(array.shape)
+    kind = getattr(values, "dtype", np.int64 if isinstance(values[0], int) else np.float32)
+    return np.array(found, kind).reshape(array.shape)
+
+
+def _key(value: Any) -> Any:
+    return "nan" if isinstance(value, float) and value != value else value
+
+
+def _listed(call: Call, what: str) -> Any:
+    for name in ("strings", "int64s", "floats"):
+        if call.has(f"{what}_{name}"):
+            return call.get(f"{what}_{name}")
+    return call.need(f"{what}_tensor").reshape(-1)
+
+
+def _default(call: Call, values: Any) -> Any:
+    if call.has("default_tensor"):
+        return call.get("default_tensor").reshape(-1)[0]
+    if isinstance(values[0], str):
+        return call.get("default_string", "_Unused")
+    if isinstance(values[0], (int, np.integer)):
+        return call.get("default_int64", -1)
+    return call.get("default_float", -0.0)
+
+
+def _linear(call: Call, x: Any, rows: int) -> Any:
+    weights = np.asarray(call.need("coefficients"), np.float32).reshape(rows, -1)
+    y = ops.matmul(ops.cast(x, "float32"), weights.T)
+    bias = call.get("intercepts")
+    return y if not bias else ops.add(y, np.asarray(bias, np.float32))
+
+
+def _post(scores: Any, how: str) -> Any:
+    if how == "SOFTMAX":
+        return ops.softmax(scores, -1)
+    if how == "LOGISTIC":
+        return ops.sigmoid(scores)
+    if how == "SOFTMAX_ZERO":
+        zero = ops.equal(scores, 0.0)
+        return ops.where(zero, ops.zeros_like(scores), ops.softmax(ops.where(zero, -np.inf, scores), -1))
+    if how == "PROBIT":
+        return ops.multiply(ops.erfinv(ops.subtract(ops.multiply(scores, 2.0), 1.0)), float(np.sqrt(2)))
+    return scores
+
+
+@operator("LinearRegressor", domain=ML)
+def _linear_regressor(call: Call, x: Any) -> Any:
+    return _post(_linear(call, x, call.get("targets", 1)), call.get("post_transform", "NONE"))
+
+
+@operator("LinearClassifier", domain=ML)
+def _linear_classifier(call: Call, x: Any) -> Any:
+    labels = call.get("classlabels_ints") or call.get("classlabels_strings")
+    rows = len(call.get("intercepts") or labels)
+    scores = _linear(call, x, rows)
+    return _classified(call, scores, labels, call.get("post_transform", "NONE"))
+
+
+def _classified(call: Call, scores: Any, labels: Any, post: str) -> tuple[Any, Any]:
+    if shape_of(scores)[-1] == 1 and len(labels) == 2:  # one score for two classes
+        positive = _post(scores, post)
+        other = ops.subtract(1.0, positive) if post == "LOGISTIC" else ops.negative(positive)
+        bound = 0.5 if post == "LOGISTIC" else 0.0
+        chosen = ops.cast(ops.squeeze(ops.greater(positive, bound), -1), "int64")
+        scores = ops.concatenate([other, positive], -1)
+    else:
+        chosen = ops.argmax(scores, -1)
+        scores = _post(scores, post)
+    if isinstance(labels[0], str):
+        return text([labels[i] for i in call.array(chosen, "the class").tolist()]), scores
+    return ops.take(np.asarray(labels, np.int64), chosen, 0), scores
+
+
+# -- trees -----------------------------------------------------------------------------------------
+
+_COMPARISONS: dict[str, Any] = {
+    "BRANCH_LEQ": np.less_equal, "BRANCH_LT": np.less, "BRANCH_GTE": np.greater_equal, "BRANCH_GT": np.greater,
+    "BRANCH_EQ": np.equal, "BRANCH_NEQ": np.not_equal,
+}  # fmt: skip
+
+
+def _walk(x: np.ndarray, step: Any, root: int, depth: int) -> np.ndarray:
+    """The leaf that each row reaches; `step` gives the next node of rows, or the same at a leaf."""
+    place = np.full(len(x), root)
+    for _ in range(depth):
+        following = step(x, place)
+        if (following == place).all():
+            break
+        place = following
+    return place
+
+
+def _old_trees(call: Call, x: np.ndarray) -> tuple[dict[tuple[int, int], int], np.ndarray]:
+    """Leaves (rows, trees) of the parallel lists of TreeEnsembleRegressor and -Classifier, as node numbers."""
+    trees, nodes = call.need("nodes_treeids"), call.need("nodes_nodeids")
+    index = {(t, n): i for i, (t, n) in enumerate(zip(trees, nodes, strict=True))}
+    modes = call.need("nodes_modes")
+    features = np.asarray(call.need("nodes_featureids"))
+    bounds = call.get("nodes_values_as_tensor")
+    bounds = np.asarray(call.get("nodes_values") if bounds is None else bounds)
+    kinds = np.array(modes, object)
+    leaf = kinds == "LEAF"
+    yes, no = (
+        np.array([i if leaf[i] else index[trees[i], n] for i, n in enumerate(call.need(name))])
+        for name in ("nodes_truenodeids", "nodes_falsenodeids")
+    )
+    missing = np.asarray(call.get("nodes_missing_value_tracks_true") or [0] * len(nodes), bool)
+
+    def step(x: np.ndarray, place: np.ndarray) -> np.ndarray:
+        value = x[np.arange(len(x)), features[place]]
+        taken = np.zeros(len(x), bool)
+        for name, compare in _COMPARISONS.items():
+            here = kinds[place] == name
+            taken[here] = compare(value[here], bounds[place][here])
+        taken |= np.isnan(value) & missing[place]
+        return np.where(leaf[place], place, np.where(taken, yes[place], no[place]))
+
+    roots = [index[t, min(n for u, n in index if u == t)] for t in dict.fromkeys(trees)]
+    return index, np.stack([_walk(x, step, root, len(nodes)) for root in roots], 1)
+
+
+def _tree_scores(call: Call, x: Any, kind: str, count: int) -> np.ndarray:
+    """Sums (or other aggregates) of the weights of the leaves that each row reaches."""
+    array = call.array(x, "the features")
+    index, leaves = _old_trees(call, array)
+    weights = call.get(f"{kind}_weights_as_tensor")
+    weights = np.asarray(call.get(f"{kind}_weights") if weights is None else weights)
+    table: dict[int, list[tuple[int, float]]] = {}
+    for t, n, c, w in zip(call.need(f"{kind}_treeids"), call.need(f"{kind}_nodeids"), call.need(f"{kind}_ids"), weights, strict=True):
+        table.setdefault(index[t, n], []).append((c, float(w)))
+    how = call.get("aggregate_function", "SUM")
+    start = {"MIN": np.inf, "MAX": -np.inf}.get(how, 0.0)
+    scores = np.full((len(array), count), start)
+    for row, reached in enumerate(leaves):
+        for leaf in reached:
+            for c, w in table.get(int(leaf), ()):
+                old = scores[row, c]
+                scores[row, c] = min(old, w) if how == "MIN" else max(old, w) if how == "MAX" else old + w
+    if how == "AVERAGE":
+        scores /= leaves.shape[1]
+    base = call.get("base_values_as_tensor")
+    base = call.get("base_values") if base is None else base
+    return (scores + np.asarray(base)) if base is not None and len(base) in (1, count) else scores
+
+
+@operator("TreeEnsembleRegressor", domain=ML)
+def _tree_ensemble_regressor(call: Call, x: Any) -> Any:
+    scores = _tree_scores(call, x, "target", call.get("n_targets", 1)).astype(np.float32)
+    return _post(scores, call.get("post_transform", "NONE"))
+
+
+@operator("TreeEnsembleClassifier", domain=ML)
+def _tree_ensemble_classifier(call: Call, x: Any) -> Any:
+    labels = call.get("classlabels_int64s") or call.get("classlabels_strings")
+    given = len(set(call.need("class_ids")))
+    scores = _tree_scores(call, x, "class", 1 if given == 1 and len(labels) == 2 else len(labels)).astype(np.float32)
+    post = call.get("post_transform", "NONE")
+    if scores.shape[-1] == 1 and post == "NONE":
+        scores = np.concatenate([1 - scores, scores], -1)
+    return _classified(call, scores, labels, post)
+
+
+@operator("TreeEnsemble", 5, domain=ML)
+def _tree_ensemble(call: Call, x: Any) -> Any:
+    """Trees in the compact form: inner nodes and leaves in lists of their own."""
+    array = call.array(x, "the features")
+    modes, features = np.asarray(call.need("nodes_modes")), np.asarray(call.need("nodes_featureids"))
+    splits = call.need("nodes_splits")
+    members = call.get("membership_values")
+    sets = _member_sets(members)
+    count = len(modes)
+    kinds = list(_COMPARISONS)
+    inner_yes, inner_no = np.asarray(call.need("nodes_truenodeids")), np.asarray(call.need("nodes_falsenodeids"))
+    yes = np.where(np.asarray(call.need("nodes_trueleafs"), bool), inner_yes + count, inner_yes)
+    no = np.where(np.asarray(call.need("nodes_falseleafs"), bool), inner_no + count, inner_no)
+    missing = np.asarray(call.get("nodes_missing_value_tracks_true") or [0] * count, bool)
+    member_of = np.cumsum(modes == 6) - 1
+
+    def step(x: np.ndarray, place: np.ndarray) -> np.ndarray:
+        inner = np.minimum(place, count - 1)
+        value = x[np.arange(len(x)), features[inner]]
+        taken = np.zeros(len(x), bool)
+        for code, name in enumerate(kinds):
+            here = modes[inner] == code
+            taken[here] = _COMPARISONS[name](value[here], splits[inner][here])
+        for i in np.flatnonzero(modes[inner] == 6):
+            taken[i] = float(value[i]) in sets[member_of[inner[i]]]
+        taken |= np.isnan(value) & missing[inner]
+        return np.where(place >= count, place, np.where(taken, yes[inner], no[inner]))
+
+    weights, targets = call.need("leaf_weights"), np.asarray(call.need("leaf_targetids"))
+    how = call.get("aggregate_function", 1)
+    leaves = np.stack([_walk(array, step, root, count + 1) for root in call.need("tree_roots")], 1) - count
+    scores = np.full((len(array), call.get("n_targets", 1)), {2: np.inf, 3: -np.inf}.get(how, 0.0))
+    gather: Any = {2: np.minimum, 3: np.maximum}.get(how, np.add)
+    for column in leaves.T:
+        gather.at(scores, (np.arange(len(array)), targets[column]), weights[column])
+    if how == 0:
+        scores /= leaves.shape[1]
+    post = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")[call.get("post_transform", 0)]
+    result = scores.astype(array.dtype)
+    return result if post == "NONE" else _post(result, post)
+
+
+def _member_sets(values: Any) -> list[set[float]]:
+    """Sets of values, each ended by a NaN."""
+    sets: list[set[float]] = [set()]
+    for value in [] if values is None else np.asarray(values).reshape(-1).tolist():
+        if value != value:
+            sets.append(set())
+        else:
+            sets[-1].add(float(value))
+    return sets
+
+
