@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from unidl import ops
+from unidl.errors import UntraceableError
+from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx._structures import Node, OnnxError
 from unidl.interchange.onnx.importing import _host, _values
 from unidl.interchange.onnx.importing._table import Entry
@@ -93,12 +95,50 @@ class Call:
 
     def compute(self, entry: Entry, inputs: list[Any]) -> list[Any]:
         """The outputs of the node."""
-        on_host = all(v is None or _values.is_host(v) for v in inputs)
-        if entry.host and on_host:
-            self.ops = _host
-            with np.errstate(all="ignore"):
-                result = entry.function(self, *inputs)
-        else:
-            result = entry.function(self, *inputs)
-        results = list(result) if isinstance(result, tuple) else [result]
-        return [np.asarray(r) if isinstance(r, (np.generic, int, float, bool)) else r for r in results]
+        if entry.host and all(v is None or _values.is_host(v) for v in inputs):
+            try:
+                return self._on_host(entry, inputs)
+            except (TypeError, UntraceableError):
+                if not any(_values.has_sizes(v) for v in inputs):
+                    raise
+            self.ops = ops  # NumPy cannot do with sizes that are unknown what this asks for
+        narrow = {_values.dtype_of(v) for v in inputs if _values.is_host(v)} & _values.wide_only()
+        if narrow and not entry.host and not entry.body:
+            return self._widened(entry, inputs, narrow.pop())
+        try:
+            return _listed(entry.function(self, *inputs))
+        except Exception:
+            if not entry.host or not all(v is None or _values.is_integer(v) for v in inputs):
+                raise
+        # The engine has the integers, but not the kernel: NumPy has all of them.
+        return self._on_host(entry, [None if v is None else _values.on_host(v) for v in inputs])
+
+    def _on_host(self, entry: Entry, inputs: list[Any]) -> list[Any]:
+        self.ops = _host
+        with np.errstate(all="ignore"):
+            return _listed(entry.function(self, *inputs))
+
+    def _widened(self, entry: Entry, inputs: list[Any], dtype: str) -> list[Any]:
+        """Computed in float32 for a float dtype that the engine lacks, and given in that dtype again."""
+
+        def exchanged(value: Any, one: str, other: str) -> Any:
+            if isinstance(value, list):
+                return [exchanged(v, one, other) for v in value]
+            if value is None or _values.dtype_of(value) != one:
+                return value
+            return _values.on_host(value).astype(_host.np_dtype(other))
+
+        wide = [exchanged(v, dtype, "float32") for v in inputs]
+        return [exchanged(v, "float32", dtype) for v in _listed(entry.function(self, *wide))]
+
+
+def _listed(result: Any) -> list[Any]:
+    results = list(result) if isinstance(result, tuple) else [result]
+    return [_value(r) for r in results]
+
+
+def _value(result: Any) -> Any:
+    """NumPy gives scalars, and what is in an array of objects, in place of arrays without dimensions."""
+    if isinstance(result, Dim):
+        return _values.sizes([result]).reshape(())
+    return np.asarray(result) if isinstance(result, (np.generic, int, float, bool)) else result

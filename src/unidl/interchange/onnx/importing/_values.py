@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from unidl import ops
 from unidl.backend import active
-from unidl.dtypes import dtype_name
+from unidl.dtypes import FLOATS, INTEGERS, dtype_name
 from unidl.graph.symbolic import Dim, SymbolicTensor
 from unidl.interchange.onnx._structures import DataDependentError, OnnxError
 from unidl.interchange.onnx._tensors import MOST_ELEMENTS
@@ -17,6 +18,11 @@ from unidl.interchange.onnx._tensors import MOST_ELEMENTS
 def is_host(value: Any) -> bool:
     """Whether `value` is an array on the host."""
     return isinstance(value, np.ndarray)
+
+
+def has_sizes(value: Any) -> bool:
+    """Whether `value` holds sizes that are unknown while recording."""
+    return is_host(value) and value.dtype == object and any(isinstance(v, Dim) for v in value.flat)
 
 
 def enter(value: Any) -> Any:
@@ -39,9 +45,22 @@ def dtype_of(value: Any) -> str:
     """The name of a value's dtype: that of NumPy or ml_dtypes, "string" for text, "int64" for sizes."""
     if is_host(value):
         if value.dtype == object:
-            return "int64" if value.size and any(isinstance(v, Dim) for v in value.flat) else "string"
+            return "int64" if has_sizes(value) else "string"
         return str(value.dtype.name)
     return value.dtype if type(value) is SymbolicTensor else dtype_name(value.dtype)
+
+
+@functools.cache
+def wide_only() -> frozenset[str]:
+    """Float dtypes that unidl knows and the engine lacks: computed in float32."""
+    return frozenset(FLOATS) - active.dtypes.keys()
+
+
+def is_integer(value: Any) -> bool:
+    """Whether `value` is an array or a tensor of integers, with values that can be read."""
+    if isinstance(value, list) or (type(value) is SymbolicTensor and value.value is None):
+        return False
+    return dtype_of(value) in INTEGERS
 
 
 def shape_of(value: Any) -> tuple[Any, ...]:

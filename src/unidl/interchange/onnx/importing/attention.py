@@ -10,7 +10,7 @@ import numpy as np
 from unidl import ops
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
-from unidl.interchange.onnx.importing._values import dtype_of, is_host, rank_of, shape_of
+from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
 from unidl.interchange.onnx.importing.quantized import dequantized
 from unidl.interchange.onnx.importing.shapes import target
 
@@ -56,7 +56,7 @@ def _positions(query: Any, key: Any, offset: Any) -> tuple[Any, Any]:
     columns = ops.expand_dims(ops.arange(shape_of(key)[2], dtype="int64"), 0)
     if offset is None:
         return rows, columns
-    if is_host(offset) or rank_of(offset) == 0:
+    if rank_of(offset) == 0:
         return ops.add(rows, offset), columns
     return ops.add(rows, ops.reshape(offset, (-1, 1, 1, 1))), columns
 
@@ -123,6 +123,22 @@ def _biased(call: Call, scores: Any, q: Any, k: Any, mask: Any, offset: Any, len
     for rule in rules:
         scores = ops.where(rule, scores, ops.full((), _NEVER, dtype))
     return scores
+
+
+@operator("FlexAttention", domain="ai.onnx.preview", body=True)
+def _flex_attention(call: Call, q: Any, k: Any, v: Any) -> Any:
+    dtype = dtype_of(q)
+    inner = target(call, call.get("softmax_precision")) if call.has("softmax_precision") else ""
+    inner = inner or ("float64" if dtype == "float64" else "float32")
+    k, v = _repeated(k, shape_of(q)[1]), _repeated(v, shape_of(q)[1])
+    scale = call.get("scale", 1 / math.sqrt(shape_of(q)[-1]))
+    scores = ops.cast(ops.multiply(ops.matmul(q, ops.swapaxes(k, -1, -2)), scale), inner)
+    if call.has("score_mod"):
+        (scores,) = call.body("score_mod")([scores])
+    weights = _softmax(ops.cast(scores, inner))
+    if call.has("prob_mod"):
+        (weights,) = call.body("prob_mod")([weights])
+    return ops.matmul(ops.cast(weights, dtype), v)
 
 
 # -- onnxruntime's fused forms ---------------------------------------------------------------------

@@ -9,10 +9,11 @@ import numpy as np
 
 from unidl import ops
 from unidl.dtypes import is_float
+from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._host import np_dtype
 from unidl.interchange.onnx.importing._table import TABLE, Entry, operator, put
-from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, is_host, rank_of, shape_of
+from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, has_sizes, is_host, rank_of, shape_of
 
 #: Operators of one input that are one op, and have no attributes.
 _UNARY = {
@@ -62,9 +63,20 @@ def aligned(call: Call, a: Any, b: Any) -> tuple[Any, Any]:
 def _binary(name: str) -> Any:
     def entry(call: Call, a: Any, b: Any) -> Any:
         a, b = aligned(call, a, b)
+        if name == "equal" and (has_sizes(a) or has_sizes(b)):
+            return np.vectorize(_same_size, otypes=[bool])(a, b)
         return getattr(call.ops, name)(a, b)
 
     return entry
+
+
+def _same_size(a: Any, b: Any) -> bool:
+    """Whether two sizes are equal, of which some are unknown while recording."""
+    if a is b or not (isinstance(a, Dim) or isinstance(b, Dim)):
+        return bool(a == b)
+    if any(isinstance(v, int) and v < 0 for v in (a, b)):
+        return False
+    raise TypeError("the sizes are unknown")
 
 
 for _onnx, _name in _BINARY.items():

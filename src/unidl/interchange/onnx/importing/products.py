@@ -13,7 +13,7 @@ from unidl.interchange.onnx.importing._values import dtype_of, rank_of
 @operator("MatMul", host=True)
 def _matmul(call: Call, a: Any, b: Any) -> Any:
     if call.ops is not ops:
-        return call.ops.matmul(a, b)
+        return call.ops.cast(call.ops.matmul(a, b), dtype_of(a))  # NumPy's product of bfloat16 is float32
     return ops.matmul(a, b)
 
 

@@ -88,7 +88,7 @@ def cast(x: Any, dtype: str, saturate: bool = True) -> Any:
         if signed:
             wrapped = np.where(wrapped >= 2 ** (bits - 1), wrapped - 2**bits, wrapped)
         return wrapped.astype(_host.np_dtype(dtype))
-    if x.dtype.kind == "V" or x.dtype.name not in np.sctypeDict:  # the dtypes of ml_dtypes
+    if x.dtype.type.__module__ != "numpy":  # the dtypes of ml_dtypes
         x = x.astype(np.float32)
     with np.errstate(all="ignore"):
         return _host.cast(x, dtype)
@@ -120,8 +120,8 @@ def _to_small_float(x: np.ndarray, dtype: str, saturate: bool) -> np.ndarray:
     wanted = _host.np_dtype(dtype)
     wide = x.astype(np.float32)
     with np.errstate(all="ignore"):
-        if dtype == "float8_e8m0fnu":
-            return wide.astype(wanted)
+        if dtype == "float8_e8m0fnu":  # powers of two, as they are rounded by default: up, zero to the least
+            return np.exp2(np.ceil(np.log2(np.maximum(wide, 2.0**-127)))).astype(wanted)
         info = ml_dtypes.finfo(wanted)
         most = float(info.max)
         if saturate or dtype.startswith("float4"):
