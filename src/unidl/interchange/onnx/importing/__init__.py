@@ -7,6 +7,7 @@ from unidl.interchange.onnx.importing import (
     control,
     detection,
     elementwise,
+    images,
     indexing,
     losses,
     normalization,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unidl import ops
+from unidl.dtypes import is_float
 from unidl.errors import UntraceableError
 from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx._structures import Node, OnnxError
@@ -102,8 +103,9 @@ class Call:
                 if not any(_values.has_sizes(v) for v in inputs):
                     raise
             self.ops = ops  # NumPy cannot do with sizes that are unknown what this asks for
-        narrow = {_values.dtype_of(v) for v in inputs if _values.is_host(v)} & _values.wide_only()
-        if narrow and not entry.host and not entry.body:
+        floats = {d for d in (_values.dtype_of(v) for v in inputs if hasattr(v, "dtype")) if is_float(d)}
+        narrow = floats & _values.wide_only()
+        if narrow == floats and len(floats) == 1 and not entry.body:
             return self._widened(entry, inputs, narrow.pop())
         try:
             return _listed(entry.function(self, *inputs))

@@ -113,13 +113,15 @@ def _mod(call: Call, a: Any, b: Any) -> Any:
 
 @operator("Pow", host=True)
 def _pow(call: Call, a: Any, b: Any) -> Any:
+    from unidl.interchange.onnx.importing.shapes import cast
+
     a, b = aligned(call, a, b)
     o, dtype = call.ops, dtype_of(a)
     if dtype_of(b) == dtype:
         return o.power(a, b)
     if not is_float(dtype) and is_float(dtype_of(b)):  # computed in the exponent's float, given in the base's integer
-        return o.cast(o.power(o.cast(a, dtype_of(b)), b), dtype)
-    return o.power(a, o.cast(b, dtype))
+        return o.cast(o.power(cast(a, dtype_of(b)), b), dtype)
+    return o.power(a, cast(b, dtype))
 
 
 def _variadic(name: str) -> Any:
