@@ -16,7 +16,11 @@ from onnx.backend.test.case import node as node_cases
 
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 #: Modules that each make the cases of one operator while they are imported.
-MODULES = sorted(m.name for m in pkgutil.iter_modules(node_cases.__path__) if not m.name.startswith("_"))
+MODULES = sorted(
+    m.name.removeprefix(f"{node_cases.__name__}.")
+    for m in pkgutil.walk_packages(node_cases.__path__, f"{node_cases.__name__}.")
+    if not m.ispkg
+)
 #: Folders of models with their data.
 FOLDERS = ("simple", "pytorch-converted", "pytorch-operator", "real")
 

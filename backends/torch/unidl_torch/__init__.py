@@ -39,6 +39,17 @@ from unidl_torch.device import default_device, on_device
 from unidl_torch.dtypes import DTYPES, NAMES
 
 
+def _as_kernel(tensor: Tensor) -> Tensor:
+    """`tensor` with the memory that oneDNN and cuDNN like of a kernel (*window, channels, filters), if it may be one.
+
+    That is filters, window, channels: the view that convolutions take is then `channels_last`, and nothing is copied.
+    """
+    n = tensor.dim() - 2
+    if n not in (2, 3):
+        return tensor
+    return tensor.permute(n + 1, *range(n), n).contiguous().permute(*range(1, n + 1), n + 1, 0)
+
+
 class Variable(VariableMixin, torch.nn.Parameter):
     """A `torch.nn.Parameter` that knows its path."""
 
@@ -186,7 +197,7 @@ class TorchBackend(Backend):
     # -- variables --------------------------------------------------------------------------
 
     def make_variable(self, value: np.ndarray, *, trainable: bool, name: str) -> Any:
-        variable = _variable(self.to_tensor(value), trainable)
+        variable = _variable(_as_kernel(self.to_tensor(value)), trainable)
         variable._name = name
         return variable
 

@@ -96,7 +96,8 @@ def _conv(importer: Any, call: Call, x: Any, kernel: Any, bias: Any = None) -> A
         dilation_rate=w.dilations, groups=call.get("group", 1), use_bias=biases is not None,
         name=importer.name(call.node.name), dtype=weights.dtype.name,
     )  # fmt: skip
-    given = {"kernel": np.ascontiguousarray(np.transpose(weights, (*range(2, n + 2), 1, 0)))}
+    # A view: engines that keep the order of memory then compute with the one that ONNX has.
+    given = {"kernel": np.transpose(weights, (*range(2, n + 2), 1, 0))}
     if biases is not None:
         given["bias"] = biases
     return put(layer, x.shape, **given)(x)
