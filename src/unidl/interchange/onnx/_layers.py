@@ -7,10 +7,10 @@ from typing import Any
 
 from unidl import ops
 from unidl.dtypes import is_float
-from unidl.interchange.onnx._plain import read_node, read_value, written
+from unidl.interchange.onnx._plain import read_node, read_value
 from unidl.interchange.onnx._plans import Planner
-from unidl.interchange.onnx._structures import Graph, Model, Node, OnnxError
-from unidl.interchange.onnx.importing._values import enter, is_host
+from unidl.interchange.onnx._structures import Graph, Model, OnnxError
+from unidl.interchange.onnx.importing._values import enter
 from unidl.layers import Layer
 
 
@@ -52,10 +52,10 @@ class Operator(Layer):
 
     def __init__(self, node: Any, opsets: Any, reads: Any, constants: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.node = node if isinstance(node, Node) else read_node(node)
+        self.node = read_node(node)
         self.opsets = {str(k): int(v) for k, v in opsets.items()}
         self.reads = list(reads)
-        self.constants = {n: v if is_host(v) else read_value(v) for n, v in constants.items()}
+        self.constants = {n: read_value(v) for n, v in constants.items()}
         self._steps: Any = None
         self.autocast = False
 
@@ -73,12 +73,6 @@ class Operator(Layer):
         results = runner.step(plan.steps[0], given, scope)
         kept = [_checked(self, enter(r)) for n, r in zip(self.node.outputs, results, strict=False) if n]
         return kept if len(kept) > 1 else kept[0]
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "node": written(self.node), "opsets": self.opsets, "reads": self.reads,
-            "constants": {n: written(v) for n, v in self.constants.items()},
-        }  # fmt: skip
 
 
 def _checked(layer: Layer, value: Any) -> Any:

@@ -14,6 +14,7 @@ from unidl.backend import active
 from unidl.dtypes import FLOATS
 from unidl.errors import UntraceableError
 from unidl.graph.symbolic import SymbolicTensor
+from unidl.interchange.onnx._plain import written
 from unidl.interchange.onnx._plans import Plan, Planner, Step
 from unidl.interchange.onnx._reading import read
 from unidl.interchange.onnx._recovering import RECOVER, Held
@@ -184,8 +185,8 @@ class Importer:
             raise OnnxError(f"{node} reads the sequences {unusable}, which models do not have: use prepare().")
         tensors = {n: v for n, v in known.items() if type(v) is SymbolicTensor}
         reads = dict(tensors) or {"": self.anchor}
-        constants = {n: v for n, v in known.items() if n not in tensors and v is not None}
-        layer = Operator(node, self._opsets, list(reads), constants, name=self.name(name))
+        constants = {n: written(leave(v)) for n, v in known.items() if n not in tensors and v is not None}
+        layer = Operator(written(node), self._opsets, list(reads), constants, name=self.name(name))
         result = layer(list(reads.values()))
         found = iter(result if isinstance(result, (list, tuple)) else [result])
         return [next(found) if n else None for n in node.outputs]

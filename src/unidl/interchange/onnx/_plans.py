@@ -41,6 +41,7 @@ class Plan:
     Attributes:
         constants: values that are there from the start.
         opsets: the versions that hold in it.
+        size: how many nodes run if it does, those of functions included.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Plan:
     outputs: tuple[str, ...]
     constants: dict[str, Any]
     opsets: dict[str, int]
+    size: int
 
 
 class MissingOperatorError(OnnxError, NotImplementedError):
@@ -66,7 +68,7 @@ class Planner:
         self.model = model
         self.constant = constant
         self.missing: list[str] = []
-        self._steps = 0
+        self._functions: dict[tuple[Any, str], Plan] = {}
         self._open: list[tuple[str, str, str]] = []
 
     def plan(self) -> Plan:
@@ -93,12 +95,12 @@ class Planner:
     ) -> Plan:
         steps = [self._step(node, opsets) for node in nodes]
         _mark_last(steps, outputs)
-        return Plan(name, steps, inputs, outputs, constants, opsets)
+        size = sum(1 if s.function is None else s.function.size for s in steps)
+        if size > MOST_NODES:
+            raise OnnxError(f"{self.model.source}: its functions expand to more than {MOST_NODES} nodes.")
+        return Plan(name, steps, inputs, outputs, constants, opsets, size)
 
     def _step(self, node: Node, opsets: dict[str, int]) -> Step:
-        self._steps += 1
-        if self._steps > MOST_NODES:
-            raise OnnxError(f"{self.model.source}: its functions expand to more than {MOST_NODES} nodes.")
         key = node.domain, node.op, node.overload
         if key in self.model.functions:
             return self._call(node, key)
@@ -119,12 +121,19 @@ class Planner:
         if key in self._open:
             raise OnnxError(f"{node} calls function {node.op!r} from inside itself.")
         function = self.model.functions[key]
+        attributes = {**function.attributes, **node.attributes}
+        plain = all(v is None or isinstance(v, (int, float, str)) for v in attributes.values())
+        known = key, repr(attributes)
+        if plain and known in self._functions:
+            return Step(node, 1, function=self._functions[known])
         self._open.append(key)
         try:
-            attributes = {**function.attributes, **node.attributes}
-            return Step(node, 1, function=self.function(function, attributes))
+            plan = self.function(function, attributes)
         finally:
             self._open.pop()
+        if plain:
+            self._functions[known] = plan
+        return Step(node, 1, function=plan)
 
     def function(self, function: Function, attributes: dict[str, Any]) -> Plan:
         nodes = [_bound(n, attributes) for n in function.nodes]

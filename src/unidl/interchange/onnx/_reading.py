@@ -18,6 +18,7 @@ _STANDARD = ("", "ai.onnx")
 #: Largest file: protobuf itself ends here. Larger models keep their weights as external data.
 MOST_BYTES = 2**31
 
+#: Nodes that a file may have, those of functions counted for each call.
 MOST_NODES = 1_000_000
 
 

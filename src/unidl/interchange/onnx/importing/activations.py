@@ -12,10 +12,12 @@ from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, TABLE, Entry, operator, put
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
 
-for _onnx, _name in (
-    ("Relu", "relu"), ("Sigmoid", "sigmoid"), ("Softplus", "softplus"), ("Softsign", "softsign"),
-):  # fmt: skip
-    put(TABLE, _onnx, "", Entry(1, lambda call, x, name=_name: getattr(ops, name)(x)))
+def _plain(function: Any) -> Any:
+    return lambda call, x: function(x)
+
+
+for _onnx in ("Relu", "Sigmoid", "Softplus", "Softsign"):
+    put(TABLE, _onnx, "", Entry(1, _plain(getattr(ops, _onnx.lower()))))
 
 
 @operator("LeakyRelu")

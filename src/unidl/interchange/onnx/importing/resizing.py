@@ -32,6 +32,7 @@ def _upsample_height_width(call: Call, x: Any) -> Any:
 
 def _upsampled(call: Call, x: Any, scales: list[float]) -> Any:
     mode = call.get("mode", "nearest")
+    call.room([d if isinstance(d, Dim) else int(d * s) for d, s in zip(shape_of(x), scales, strict=True)])
     settings = _Settings(call, "nearest" if mode == "nearest" else "linear", "asymmetric", "floor")
     for axis, scale in enumerate(scales):
         if scale != 1:
@@ -89,11 +90,7 @@ def _bounds(dtype: str) -> tuple[float, float]:
 
 @operator("Resize", 10)
 def _resize_10(call: Call, x: Any, scales: Any) -> Any:
-    settings = _Settings(call, call.get("mode", "nearest"), "asymmetric", "floor")
-    for axis, scale in enumerate(call.array(scales, "the scales").astype(np.float64).tolist()):
-        if scale != 1:
-            x = _axis_resized(call, x, axis, scale, None, settings, None)
-    return x
+    return _upsampled(call, x, call.array(scales, "the scales").astype(np.float64).tolist())
 
 
 class _Settings:
