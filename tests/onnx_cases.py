@@ -39,10 +39,7 @@ def of_module(name: str) -> list[Case]:
     before = len(node_cases._NodeTestCases)
     with np.errstate(all="ignore"):
         importlib.import_module(f"{node_cases.__name__}.{name}")
-    return [
-        Case(c.name, c.model, c.data_sets, c.rtol, c.atol)
-        for c in node_cases._NodeTestCases[before:]
-    ]
+    return [Case(c.name, c.model, c.data_sets, c.rtol, c.atol) for c in node_cases._NodeTestCases[before:]]
 
 
 def of_folder(kind: str) -> list[str]:
@@ -66,7 +63,10 @@ def of_files(kind: str, name: str) -> Case:
     for data in sorted(folder.glob("test_data_set_*")):
         sets.append(
             tuple(
-                [_value((data / f"{what}_{i}.pb").read_bytes(), values[i].type) for i in range(len(list(data.glob(f"{what}_*.pb"))))]
+                [
+                    _value((data / f"{what}_{i}.pb").read_bytes(), values[i].type)
+                    for i in range(len(list(data.glob(f"{what}_*.pb"))))
+                ]
                 for what, values in (("input", proto.graph.input), ("output", proto.graph.output))
             )
         )
@@ -81,7 +81,9 @@ def _counting(declared: Any) -> np.ndarray:
 
 def _value(data: bytes, declared: Any) -> Any:
     kind = declared.WhichOneof("value")
-    proto: Any = {"sequence_type": onnx.SequenceProto, "optional_type": onnx.OptionalProto}.get(kind, onnx.TensorProto)()
+    proto: Any = {"sequence_type": onnx.SequenceProto, "optional_type": onnx.OptionalProto}.get(
+        kind, onnx.TensorProto
+    )()
     proto.ParseFromString(data)
     return plain(proto)
 

@@ -61,5 +61,7 @@ def test_gaps_exist() -> None:
     names = [c.name for module in onnx_cases.MODULES for c in onnx_cases.of_module(module)]
     names += [name for kind in onnx_cases.FOLDERS for name in onnx_cases.of_folder(kind)]
     assert len(names) == 2033
-    assert not set(GAPS).difference(names), f"onnx_gaps.txt lists cases that do not exist: {sorted(set(GAPS).difference(names))}"
+    assert not set(GAPS).difference(names), (
+        f"onnx_gaps.txt lists cases that do not exist: {sorted(set(GAPS).difference(names))}"
+    )
     assert all(GAPS.values()), f"onnx_gaps.txt: no reason given for {[k for k, v in GAPS.items() if not v]}"

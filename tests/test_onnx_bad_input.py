@@ -72,7 +72,9 @@ def test_broken_graphs(nodes: Any, message: str) -> None:
         onnx.prepare(proto(nodes))([np.ones((2, 2), "float32")])
 
 
-@pytest.mark.parametrize("x", [np.ones((2, 3), "float32"), np.ones((2, 2)), np.ones(4, "float32")], ids=["size", "dtype", "rank"])
+@pytest.mark.parametrize(
+    "x", [np.ones((2, 3), "float32"), np.ones((2, 2)), np.ones(4, "float32")], ids=["size", "dtype", "rank"]
+)
 def test_inputs_that_do_not_fit(x: np.ndarray) -> None:
     with pytest.raises(onnx.OnnxError, match="'x'"):
         onnx.prepare(proto([RELU]))([x])
@@ -169,8 +171,8 @@ def test_external_data_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "location, entries",
-    [("none.bin", {}), ("w.bin", {"offset": 8}), ("w.bin", {"length": 8}), ("w.bin", {"offset": -4}), ("w.bin", {"offset": "x"}),
-     (".", {})],
+    [("none.bin", {}), ("w.bin", {"offset": 8}), ("w.bin", {"length": 8}), ("w.bin", {"offset": -4}),
+     ("w.bin", {"offset": "x"}), (".", {})],
 )  # fmt: skip
 def test_external_data_that_do_not_fit(tmp_path: Path, location: str, entries: Any) -> None:
     (tmp_path / "w.bin").write_bytes(bytes(16))

@@ -30,7 +30,9 @@ def reference(model: bytes, *inputs: np.ndarray) -> list[np.ndarray]:
     return session.run(None, {i.name: x for i, x in zip(session.get_inputs(), inputs, strict=True)})
 
 
-def built(nodes: Any, inputs: Any, outputs: Any, weights: Any = (), opset: int = 13, domains: Any = (), **kwargs: Any) -> bytes:
+def built(
+    nodes: Any, inputs: Any, outputs: Any, weights: Any = (), opset: int = 13, domains: Any = (), **kwargs: Any
+) -> bytes:
     """A model of nodes; inputs and outputs are name → shape (float32)."""
 
     def values(given: Any) -> Any:
@@ -39,7 +41,9 @@ def built(nodes: Any, inputs: Any, outputs: Any, weights: Any = (), opset: int =
     tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in dict(weights).items()]
     graph = helper.make_graph(list(nodes), "graph", values(inputs), values(outputs), tensors)
     imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
-    return helper.make_model(graph, opset_imports=imports, ir_version=kwargs.pop("ir_version", 8), **kwargs).SerializeToString()
+    return helper.make_model(
+        graph, opset_imports=imports, ir_version=kwargs.pop("ir_version", 8), **kwargs
+    ).SerializeToString()
 
 
 def exported(module: nn.Module, x: torch.Tensor, dynamo: bool, dims: Any = (0,)) -> bytes:
@@ -53,7 +57,9 @@ def exported(module: nn.Module, x: torch.Tensor, dynamo: bool, dims: Any = (0,))
             program.save(file)
         else:
             axes = {"x": {d: f"d{d}" for d in dims}, "y": {d: f"d{d}" for d in dims}}
-            torch.onnx.export(module, (x,), file, dynamo=False, input_names=["x"], output_names=["y"], dynamic_axes=axes)
+            torch.onnx.export(
+                module, (x,), file, dynamo=False, input_names=["x"], output_names=["y"], dynamic_axes=axes
+            )
     return file.getvalue()
 
 
@@ -135,7 +141,12 @@ def test_fine_tune() -> None:
     loss = ((module(torch.from_numpy(x)) - torch.from_numpy(y)) ** 2).mean()
     loss.backward()
     conv, dense = module[0], module[3]
-    want = [conv.weight.grad.numpy().transpose(2, 3, 1, 0), conv.bias.grad.numpy(), dense.weight.grad.numpy().T, dense.bias.grad.numpy()]
+    want = [
+        conv.weight.grad.numpy().transpose(2, 3, 1, 0),
+        conv.bias.grad.numpy(),
+        dense.weight.grad.numpy().T,
+        dense.bias.grad.numpy(),
+    ]
 
     weights = [v.numpy() for v in model.trainable_variables]
     rate = 1.0
@@ -305,12 +316,22 @@ def _contrib(op: str, inputs: dict[str, Any], **attributes: Any) -> tuple[bytes,
     outputs = ["y", "m"] if op == "EmbedLayerNormalization" else ["y"]
     node = helper.make_node(op, names, outputs, domain="com.microsoft", **attributes)
     given = {n: np.asarray(v) for n, v in inputs.items() if v is not None}
-    values = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in given.items()]
+    values = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in given.items()
+    ]
     kind = TensorProto.UINT8 if op.startswith("QLinear") else TensorProto.FLOAT
     graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", kind, None)])
     imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     data = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
     return data, list(given.values())
+
+
+_U = {k: (np.float32(s), np.uint8(z)) for k, s, z in (("a", 0.1, 9), ("b", 0.2, 3), ("c", 0.05, 128), ("y", 0.3, 7))}
+
+
+def _u(*names: str) -> dict[str, Any]:
+    """Scales and zero points."""
+    return {f"{n}{i}": v for n in names for i, v in enumerate(_U[n])}
 
 
 _R = np.random.default_rng(3)
@@ -330,27 +351,30 @@ CONTRIB: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "BiasGelu": ({"x": _f(2, 3), "b": _f(3)}, {}),
     "QuickGelu": ({"x": _f(2, 3)}, {}),
     "FusedMatMul": ({"a": _f(4, 2, 3), "b": _f(4, 5, 3)}, {"transB": 1, "alpha": 0.5}),
-    "FusedConv": ({"x": _f(1, 2, 5, 5), "w": _f(3, 2, 3, 3), "b": _f(3)}, {"activation": "Relu", "kernel_shape": [3, 3]}),
+    "FusedConv": (
+        {"x": _f(1, 2, 5, 5), "w": _f(3, 2, 3, 3), "b": _f(3)}, {"activation": "Relu", "kernel_shape": [3, 3]}),
     "FusedGemm": ({"a": _f(2, 3), "b": _f(3, 4), "c": _f(4)}, {"activation": "LeakyRelu", "activation_alpha": 0.1}),
-    "SkipLayerNormalization": ({"x": _f(2, 3, 4), "s": _f(2, 3, 4), "g": _f(4), "b": _f(4), "c": _f(4)}, {"epsilon": 1e-5}),
+    "SkipLayerNormalization": (
+        {"x": _f(2, 3, 4), "s": _f(2, 3, 4), "g": _f(4), "b": _f(4), "c": _f(4)}, {"epsilon": 1e-5}),
     "SkipSimplifiedLayerNormalization": ({"x": _f(2, 3, 4), "s": _f(2, 3, 4), "g": _f(4)}, {"epsilon": 1e-5}),
-    "Attention": ({"x": _f(2, 3, 4), "w": _f(4, 12), "b": _f(12), "m": np.array([[1, 1, 0], [1, 1, 1]], "int32")}, {"num_heads": 2}),
+    "Attention": (
+        {"x": _f(2, 3, 4), "w": _f(4, 12), "b": _f(12), "m": np.array([[1, 1, 0], [1, 1, 1]], "int32")},
+        {"num_heads": 2}),
     "MultiHeadAttention": ({"q": _f(2, 3, 4), "k": _f(2, 5, 4), "v": _f(2, 5, 4), "b": _f(12)}, {"num_heads": 2}),
     "EmbedLayerNormalization": (
         {"i": np.array([[1, 2, 0]], "int32"), "s": np.array([[0, 1, 1]], "int32"), "w": _f(4, 6), "p": _f(5, 6),
          "t": _f(2, 6), "g": _f(6), "b": _f(6)}, {"epsilon": 1e-5}),
-    "QLinearAdd": ({"a": _q(2, 3), "as": np.float32(0.1), "az": np.uint8(9), "b": _q(2, 3), "bs": np.float32(0.2),
-                    "bz": np.uint8(3), "ys": np.float32(0.3), "yz": np.uint8(7)}, {}),
-    "QLinearMul": ({"a": _q(2, 3), "as": np.float32(0.1), "az": np.uint8(9), "b": _q(2, 3), "bs": np.float32(0.02),
-                    "bz": np.uint8(3), "ys": np.float32(0.6), "yz": np.uint8(7)}, {}),
-    "QLinearSigmoid": ({"x": _q(2, 3), "xs": np.float32(0.05), "xz": np.uint8(128), "ys": np.float32(0.004), "yz": np.uint8(0)}, {}),
-    "QLinearLeakyRelu": ({"x": _q(2, 3), "xs": np.float32(0.05), "xz": np.uint8(128), "ys": np.float32(0.04), "yz": np.uint8(9)}, {"alpha": 0.1}),
-    "QLinearGlobalAveragePool": ({"x": _q(1, 2, 3, 3), "xs": np.float32(0.05), "xz": np.uint8(128), "ys": np.float32(0.04), "yz": np.uint8(120)}, {}),
-    "QLinearConcat": ({"ys": np.float32(0.2), "yz": np.uint8(5), "a": _q(2, 3), "as": np.float32(0.1), "az": np.uint8(9),
-                       "b": _q(2, 3), "bs": np.float32(0.2), "bz": np.uint8(3)}, {"axis": 1}),
-    "DynamicQuantizeMatMul": ({"a": _f(3, 4), "b": _R.integers(-127, 127, (4, 5)).astype("int8"), "s": np.float32(0.02)}, {}),
-    "MatMulIntegerToFloat": ({"a": _q(3, 4), "b": _R.integers(-127, 127, (4, 5)).astype("int8"), "as": np.float32(0.1),
-                              "bs": np.float32(0.02), "az": np.uint8(120)}, {}),
+    "QLinearAdd": ({"a": _q(2, 3), **_u("a"), "b": _q(2, 3), **_u("b"), **_u("y")}, {}),
+    "QLinearMul": ({"a": _q(2, 3), **_u("a"), "b": _q(2, 3), **_u("b"), **_u("y")}, {}),
+    "QLinearSigmoid": ({"x": _q(2, 3), **_u("c"), "ys": np.float32(0.004), "yz": np.uint8(0)}, {}),
+    "QLinearLeakyRelu": ({"x": _q(2, 3), **_u("c"), **_u("a")}, {"alpha": 0.1}),
+    "QLinearGlobalAveragePool": ({"x": _q(1, 2, 3, 3), **_u("c"), **_u("a")}, {}),
+    "QLinearConcat": ({**_u("y"), "a": _q(2, 3), **_u("a"), "b": _q(2, 3), **_u("b")}, {"axis": 1}),
+    "DynamicQuantizeMatMul": (
+        {"a": _f(3, 4), "b": _R.integers(-127, 127, (4, 5)).astype("int8"), "s": np.float32(0.02)}, {}),
+    "MatMulIntegerToFloat": (
+        {"a": _q(3, 4), "b": _R.integers(-127, 127, (4, 5)).astype("int8"), "as": np.float32(0.1),
+         "bs": np.float32(0.02), "az": np.uint8(120)}, {}),
     "MatMulNBits": ({"a": _f(2, 32), "b": _q(4, 2, 8), "s": _f(8)}, {"K": 32, "N": 4, "bits": 4, "block_size": 16}),
 }  # fmt: skip
 
@@ -380,7 +404,9 @@ def test_missing_operator_is_named_before_anything_runs() -> None:
     ]
     data = built(nodes, {"x": [2]}, {"y": [2]}, domains=["my.own"])
     for read in (onnx.prepare, onnx.load):
-        with pytest.raises(onnx.MissingOperatorError, match=r"'inner' \(my.own.Strange\).*'my.own', opset 1.*register_op"):
+        with pytest.raises(
+            onnx.MissingOperatorError, match=r"'inner' \(my.own.Strange\).*'my.own', opset 1.*register_op"
+        ):
             read(data)
 
     from unidl.interchange.onnx.importing._table import ADDED

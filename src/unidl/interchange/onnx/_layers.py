@@ -31,7 +31,9 @@ class Weight(Layer):
 
     def build(self, input_shape: Any) -> None:
         dtype = self.variable_dtype
-        self.value = self.add_weight(self.shape, "zeros", dtype, trainable=is_float(dtype), autocast=False, name="value")
+        self.value = self.add_weight(
+            self.shape, "zeros", dtype, trainable=is_float(dtype), autocast=False, name="value"
+        )
 
     def call(self, inputs: Any) -> Any:
         return ops.convert_to_tensor(self.value)
@@ -77,7 +79,9 @@ class Operator(Layer):
 
 def _checked(layer: Layer, value: Any) -> Any:
     if value is None or isinstance(value, list):
-        raise OnnxError(f"Layer {layer.name!r} gives a sequence or an optional, which models do not have: use prepare().")
+        raise OnnxError(
+            f"Layer {layer.name!r} gives a sequence or an optional, which models do not have: use prepare()."
+        )
     return ops.convert_to_tensor(value)
 
 

@@ -138,8 +138,15 @@ class Importer:
         node = step.node if not prefix else replace(step.node, name=f"{prefix}.{step.node.name}")
         if step.function is not None:
             given = [*inputs, *[None] * (len(step.function.inputs) - len(inputs))]
-            return self.run(step.function, [self.tensor(v) if isinstance(v, Held) and not v.single else v for v in given], node.name)
-        if node.op in _FORMS and isinstance(inputs[0], Held) and inputs[0].single and all(v is None or is_host(v) for v in inputs[1:]):
+            return self.run(
+                step.function, [self.tensor(v) if isinstance(v, Held) and not v.single else v for v in given], node.name
+            )
+        if (
+            node.op in _FORMS
+            and isinstance(inputs[0], Held)
+            and inputs[0].single
+            and all(v is None or is_host(v) for v in inputs[1:])
+        ):
             return self._reformed(step, inputs)
         settings = _SETTINGS.get(node.op, ())
         inputs = [v.array if isinstance(v, Held) and i in settings else v for i, v in enumerate(inputs)]
@@ -203,9 +210,13 @@ class Importer:
         inputs = []
         for declared in graph.inputs:
             if declared.name not in graph.constants:
-                inputs.append(Input(batch_shape=_shape(declared, shapes), dtype=declared.dtype, name=self.name(declared.name)))
+                inputs.append(
+                    Input(batch_shape=_shape(declared, shapes), dtype=declared.dtype, name=self.name(declared.name))
+                )
         if not inputs:
-            raise OnnxError(f"{self.model.source} has no inputs: there is no model to be made of it. prepare() runs it.")
+            raise OnnxError(
+                f"{self.model.source} has no inputs: there is no model to be made of it. prepare() runs it."
+            )
         self.anchor = inputs[0]
         given = iter(inputs)
         values = [graph.constants[v.name] if v.name in graph.constants else next(given) for v in graph.inputs]
@@ -214,7 +225,9 @@ class Importer:
                 values[i] = self._first_held(plan, declared.name, values[i])
         outputs = [self._output(v.name, o) for v, o in zip(graph.outputs, self.run(plan, values), strict=True)]
         name = self.name(graph.name or "model")
-        return UnidlModel(inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs, name=name)
+        return UnidlModel(
+            inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs, name=name
+        )
 
     def _first_held(self, plan: Plan, name: str, value: Any) -> Any:
         """Files of before IR version 4 list initializers among the inputs."""
@@ -249,12 +262,14 @@ def _shape(declared: ValueType, shapes: dict[str, Any] | None) -> tuple[int | No
     """The shape of a model's input; names of unknown sizes become unknown."""
     if declared.kind not in ("tensor", "") or declared.dtype in ("", "string") or declared.dtype not in active.dtypes:
         raise OnnxError(
-            f"Input {declared.name!r} is a {declared.kind or 'value of unknown type'} of {declared.dtype or 'unknown dtype'}, "
-            "which models do not take: prepare() runs such a graph."
+            f"Input {declared.name!r} is a {declared.kind or 'value of unknown type'} of "
+            f"{declared.dtype or 'unknown dtype'}, which models do not take: prepare() runs such a graph."
         )
     shape = (shapes or {}).get(declared.name, declared.shape)
     if shape is None:
-        raise OnnxError(f"Input {declared.name!r} has no shape in the file: pass shapes={{{declared.name!r}: (None, …)}}.")
+        raise OnnxError(
+            f"Input {declared.name!r} has no shape in the file: pass shapes={{{declared.name!r}: (None, …)}}."
+        )
     return tuple([d if isinstance(d, int) else None for d in shape])
 
 
@@ -267,7 +282,7 @@ def load(source: Any, *, shapes: dict[str, Any] | None = None) -> Any:
     `unidl.onnx.prepare` runs any graph, also those that are no model (with text, sequences, optionals).
 
     Args:
-        source: a path, the bytes of a file, or an `onnx.ModelProto`. External data are read from the path's folder only.
+        source: a path, the bytes of a file, or an `onnx.ModelProto`. External data are read from the path's folder.
         shapes: shapes of inputs by name, in place of those in the file; None for sizes that may vary, such as a batch
             size that was fixed when the file was written.
 
@@ -280,7 +295,8 @@ def load(source: Any, *, shapes: dict[str, Any] | None = None) -> Any:
         >>> from onnx import TensorProto, helper, numpy_helper
         >>> x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 2]) for n in "xy")
         >>> w = numpy_helper.from_array(np.array([[1, 2], [3, 4]], "float32"), "w")
-        >>> nodes = [helper.make_node("MatMul", ["x", "w"], ["h"], name="dense"), helper.make_node("Relu", ["h"], ["y"])]
+        >>> nodes = [helper.make_node("MatMul", ["x", "w"], ["h"], name="dense")]
+        >>> nodes.append(helper.make_node("Relu", ["h"], ["y"]))
         >>> proto = helper.make_model(helper.make_graph(nodes, "small", [x], [y], [w]))
         >>> model = unidl.onnx.load(proto.SerializeToString())
         >>> [layer.name for layer in model.layers]

@@ -80,5 +80,11 @@ def read_node(value: dict[str, Any]) -> Node:
     """What `written` wrote of a node."""
     attributes = {n: read_value(v) for n, v in value["attributes"].items()}
     return Node(
-        value["op"], value["domain"], value["name"], tuple(value["inputs"]), tuple(value["outputs"]), attributes, value["overload"]
+        value["op"],
+        value["domain"],
+        value["name"],
+        tuple(value["inputs"]),
+        tuple(value["outputs"]),
+        attributes,
+        value["overload"],
     )

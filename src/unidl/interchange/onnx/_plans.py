@@ -81,17 +81,30 @@ class Planner:
         if self.missing:
             shown = "; ".join(self.missing[:8]) + ("; …" if len(self.missing) > 8 else "")
             raise MissingOperatorError(
-                f"{self.model.source} has {len(self.missing)} node(s) that unidl cannot compute: {shown}. Supply each with "
-                "unidl.onnx.register_op(name, function, domain=…), a function of its inputs in terms of unidl.ops."
+                f"{self.model.source} has {len(self.missing)} node(s) that unidl cannot compute: {shown}. Supply each "
+                "with unidl.onnx.register_op(name, function, domain=…), a function of its inputs in terms of unidl.ops."
             )
         return result
 
     def _graph(self, graph: Graph, opsets: dict[str, int]) -> Plan:
         constants = {n: self.constant(v) for n, v in graph.constants.items()}
-        return self.steps(graph.name, graph.nodes, tuple(v.name for v in graph.inputs), tuple(v.name for v in graph.outputs), constants, opsets)
+        return self.steps(
+            graph.name,
+            graph.nodes,
+            tuple(v.name for v in graph.inputs),
+            tuple(v.name for v in graph.outputs),
+            constants,
+            opsets,
+        )
 
     def steps(
-        self, name: str, nodes: list[Node], inputs: tuple[str, ...], outputs: tuple[str, ...], constants: dict[str, Any], opsets: dict[str, int]
+        self,
+        name: str,
+        nodes: list[Node],
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        constants: dict[str, Any],
+        opsets: dict[str, int],
     ) -> Plan:
         steps = [self._step(node, opsets) for node in nodes]
         _mark_last(steps, outputs)
@@ -137,7 +150,9 @@ class Planner:
 
     def function(self, function: Function, attributes: dict[str, Any]) -> Plan:
         nodes = [_bound(n, attributes) for n in function.nodes]
-        return self.steps(function.name, nodes, function.inputs, function.outputs, {}, {**self.model.opsets, **function.opsets})
+        return self.steps(
+            function.name, nodes, function.inputs, function.outputs, {}, {**self.model.opsets, **function.opsets}
+        )
 
 
 def _bound(node: Node, attributes: dict[str, Any]) -> Node:
@@ -212,7 +227,9 @@ def definition(node: Node, version: int, types: list[tuple[str, Any]]) -> Any:
         if dtype:
             from unidl.interchange.onnx.importing._host import np_dtype
 
-            elem = onnx.helper.np_dtype_to_tensor_dtype(np_dtype(dtype)) if dtype != "string" else onnx.TensorProto.STRING
+            elem = (
+                onnx.helper.np_dtype_to_tensor_dtype(np_dtype(dtype)) if dtype != "string" else onnx.TensorProto.STRING
+            )
             kind = onnx.helper.make_tensor_type_proto(elem, shape)
         given.append(kind.SerializeToString())
     versions = [v for v in schema.context_dependent_function_opset_versions if v <= version]

@@ -181,7 +181,9 @@ class _Reader:
         size = elements(dims, what)
         values, places = array(proto.values, self.folder, what), array(proto.indices, self.folder, what)
         if size > max(len(values), 1) * 2**20:
-            raise OnnxError(f"{what} has {len(values)} values in a shape of {size} elements: too sparse to be kept dense.")
+            raise OnnxError(
+                f"{what} has {len(values)} values in a shape of {size} elements: too sparse to be kept dense."
+            )
         dense = np.zeros(dims, values.dtype)
         try:
             if places.ndim == 1:
@@ -204,7 +206,9 @@ def _kind(proto: Any) -> str:
     """The kind of an attribute; the first version of ONNX left it out."""
     if proto.type:
         return str(type(proto).AttributeType.Name(proto.type)) if proto.type < 100 else str(proto.type)
-    filled = [k for k, f in _ATTRIBUTE_FIELDS.items() if (len(getattr(proto, f)) if k.endswith("S") else proto.HasField(f))]
+    filled = [
+        k for k, f in _ATTRIBUTE_FIELDS.items() if (len(getattr(proto, f)) if k.endswith("S") else proto.HasField(f))
+    ]
     return filled[0] if filled else "INTS"
 
 

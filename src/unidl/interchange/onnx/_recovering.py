@@ -243,7 +243,14 @@ def _pool(importer: Any, call: Call, x: Any, kinds: Any, fill: float | None) -> 
             return None  # what padding counts for differs
         x = ops.pad(x, w.widths(), "constant", fill)
     return _plain(
-        importer, call, x, kinds[n - 1], pool_size=w.size, strides=w.strides, padding=padding, data_format="channels_first"
+        importer,
+        call,
+        x,
+        kinds[n - 1],
+        pool_size=w.size,
+        strides=w.strides,
+        padding=padding,
+        data_format="channels_first",
     )
 
 
@@ -265,7 +272,16 @@ _DEFAULT_ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", 
 
 @recover("LSTM GRU RNN")
 def _recurrent(
-    importer: Any, call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h0: Any = None, c0: Any = None, p: Any = None
+    importer: Any,
+    call: Call,
+    x: Any,
+    w: Any,
+    r: Any,
+    b: Any = None,
+    lengths: Any = None,
+    h0: Any = None,
+    c0: Any = None,
+    p: Any = None,
 ) -> Any:
     arrays, kind = _arrays(w, r, b), call.node.op
     directions = 2 if call.get("direction", "forward") == "bidirectional" else 1
@@ -279,8 +295,12 @@ def _recurrent(
     outputs, lasts = [], []
     for d in range(directions):
         backwards = d == 1 or call.get("direction", "forward") == "reverse"
-        weights = _recurrent_weights(kind, [None if a is None else a[d] for a in arrays], units, call.get("linear_before_reset", 0))
-        layer = _recurrent_layer(importer, call, kind, units, backwards, f"{call.node.name}{'_backward' if d else ''}", arrays)
+        weights = _recurrent_weights(
+            kind, [None if a is None else a[d] for a in arrays], units, call.get("linear_before_reset", 0)
+        )
+        layer = _recurrent_layer(
+            importer, call, kind, units, backwards, f"{call.node.name}{'_backward' if d else ''}", arrays
+        )
         own = [ops.getitem(ops.swapaxes(s, 0, 1) if batch_first else s, d) for s in starts]
         ys, *states = layer(sequence, initial_state=own) if own else layer(sequence)
         layer.set_weights(weights)
@@ -291,7 +311,9 @@ def _recurrent(
     else:
         y = ops.stack([ops.swapaxes(o, 0, 1) for o in outputs], 1)
     axis = 1 if batch_first else 0
-    return (y, *[ops.stack([states[i] for states in lasts], axis) for i in range(len(lasts[0]))])[: len(call.node.outputs)]
+    return (y, *[ops.stack([states[i] for states in lasts], axis) for i in range(len(lasts[0]))])[
+        : len(call.node.outputs)
+    ]
 
 
 def _recurrent_layer(importer: Any, call: Call, kind: str, units: int, backwards: bool, name: str, arrays: Any) -> Any:

@@ -60,7 +60,9 @@ class Runner:
             raise OnnxError(f"{node} of opset {step.version} failed for inputs ({shown}). {error}") from error
         wanted = [i for i, n in enumerate(node.outputs) if n]
         if wanted and wanted[-1] >= len(results):
-            raise OnnxError(f"{node} of opset {step.version} has {len(results)} outputs, but the model reads more: {node.outputs}.")
+            raise OnnxError(
+                f"{node} of opset {step.version} has {len(results)} outputs, but the model reads more: {node.outputs}."
+            )
         return results
 
     def _function(self, plan: Plan, inputs: list[Any], count: int) -> list[Any]:
@@ -77,7 +79,13 @@ class Runner:
             proto, _ = definition(step.node, step.version, types)
             function = _Reader(None)._function(proto, {**self.model.opsets, step.node.domain: step.version})
             defaults = {**function.attributes, **_defaults(step.node, step.version), **step.node.attributes}
-            model = Model(self.model.graph, {**self.model.opsets, "": max(self.model.opsets.get("", 1), function.opsets.get("", 1))}, {}, "", self.model.source)
+            model = Model(
+                self.model.graph,
+                {**self.model.opsets, "": max(self.model.opsets.get("", 1), function.opsets.get("", 1))},
+                {},
+                "",
+                self.model.source,
+            )
             self._expanded[key] = _checked(Planner(model, lambda v: v), function, defaults)
         return self._expanded[key]
 
@@ -158,7 +166,9 @@ class Prepared:
         return dict(zip(names, inputs, strict=True))
 
     def __repr__(self) -> str:
-        return f"<Prepared {self.model.graph.name!r}: {[v.name for v in self.inputs]} → {[v.name for v in self.outputs]}>"
+        return (
+            f"<Prepared {self.model.graph.name!r}: {[v.name for v in self.inputs]} → {[v.name for v in self.outputs]}>"
+        )
 
 
 def enter_weight(value: Any) -> Any:
@@ -192,7 +202,9 @@ def _entered_array(declared: ValueType, value: Any) -> Any:
             for size, want in zip(shape, declared.shape, strict=True)
         )
         if not fits:
-            raise OnnxError(f"Input {declared.name!r} has the shape {list(declared.shape)}, but {describe(value)} came.")
+            raise OnnxError(
+                f"Input {declared.name!r} has the shape {list(declared.shape)}, but {describe(value)} came."
+            )
     return enter(value)
 
 
@@ -203,7 +215,7 @@ def prepare(source: Any) -> Prepared:
     Control flow runs as Python. For a model to train, change or save, see `load`.
 
     Args:
-        source: a path, the bytes of a file, or an `onnx.ModelProto`. External data are read from the path's folder only.
+        source: a path, the bytes of a file, or an `onnx.ModelProto`. External data are read from the path's folder.
 
     Returns:
         A callable from a list of arrays (in the order of its `inputs`) to a list of arrays.

@@ -1,6 +1,7 @@
 """NumPy under the names of `unidl.ops`, for values on the host.
 
-Arrays of objects, that is of sizes that are unknown while recording, take part in what NumPy does by Python's operators.
+Arrays of objects, that is of sizes that are unknown while recording, take part in what NumPy does by Python's
+operators.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The table: ONNX operator → function of unidl ops, for each version that means something else.
 
-An entry takes a `Call` (the node's attributes, and what else it may ask) and the node's inputs, None for those left out,
-and returns the outputs: one value, or a tuple. Values are
+An entry takes a `Call` (the node's attributes, and what else it may ask) and the node's inputs, None for those left
+out, and returns the outputs: one value, or a tuple. Values are
 
 * tensors of the active engine, or symbolic ones;
 * NumPy arrays, "on the host": initializers, shapes, and what follows from them. Sizes that are unknown while

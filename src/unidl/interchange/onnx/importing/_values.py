@@ -137,5 +137,7 @@ def room(shape: Any, what: str) -> tuple[Any, ...]:
             raise OnnxError(f"{what} would have the shape {list(shape)}: sizes cannot be negative.")
         count *= d
     if count > MOST_ELEMENTS:
-        raise OnnxError(f"{what} would have the shape {list(shape)}, {count} elements; at most {MOST_ELEMENTS} are made.")
+        raise OnnxError(
+            f"{what} would have the shape {list(shape)}, {count} elements; at most {MOST_ELEMENTS} are made."
+        )
     return tuple(shape)

@@ -12,6 +12,7 @@ from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, TABLE, Entry, operator, put
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
 
+
 def _plain(function: Any) -> Any:
     return lambda call, x: function(x)
 
@@ -192,5 +193,3 @@ def _dropped(call: Call, x: Any, rate: float) -> Any:
     kept = ops.greater_equal(random.uniform(shape_of(x), seed=None if seed is None else int(seed)), rate)
     scaled = ops.multiply(ops.multiply(x, ops.cast(kept, dtype_of(x))), np.asarray(1 / (1 - rate), dtype_of(x)))
     return (scaled, kept) if call.wants(1) else scaled
-
-

@@ -106,7 +106,11 @@ def _biased(call: Call, scores: Any, q: Any, k: Any, mask: Any, offset: Any, len
     dtype = dtype_of(scores)
     if mask is not None:
         bias = _as_bias(mask, dtype)
-        lacking = shape_of(k)[2] - shape_of(bias)[-1] if isinstance(shape_of(bias)[-1], int) and isinstance(shape_of(k)[2], int) else 0
+        lacking = (
+            shape_of(k)[2] - shape_of(bias)[-1]
+            if isinstance(shape_of(bias)[-1], int) and isinstance(shape_of(k)[2], int)
+            else 0
+        )
         if lacking > 0 and shape_of(bias)[-1] != 1:
             bias = ops.pad(bias, ((0, 0),) * (rank_of(bias) - 1) + ((0, lacking),), "constant", _NEVER)
         scores = ops.add(scores, bias)
@@ -210,7 +214,16 @@ def _fused_attention(
 
 @operator("QAttention", domain=MICROSOFT)
 def _quantized_attention(
-    call: Call, x: Any, weights: Any, bias: Any, x_scale: Any, w_scale: Any, mask: Any = None, xz: Any = None, wz: Any = None, past: Any = None
+    call: Call,
+    x: Any,
+    weights: Any,
+    bias: Any,
+    x_scale: Any,
+    w_scale: Any,
+    mask: Any = None,
+    xz: Any = None,
+    wz: Any = None,
+    past: Any = None,
 ) -> Any:
     product = ops.matmul(dequantized(call, x, x_scale, xz, 0), dequantized(call, weights, w_scale, wz, 1))
     return _projected(call, product, bias, mask, past, None)

@@ -205,7 +205,9 @@ def _tree_scores(call: Call, x: Any, kind: str, count: int) -> np.ndarray:
     weights = call.get(f"{kind}_weights_as_tensor")
     weights = np.asarray(call.get(f"{kind}_weights") if weights is None else weights)
     table: dict[int, list[tuple[int, float]]] = {}
-    for t, n, c, w in zip(call.need(f"{kind}_treeids"), call.need(f"{kind}_nodeids"), call.need(f"{kind}_ids"), weights, strict=True):
+    for t, n, c, w in zip(
+        call.need(f"{kind}_treeids"), call.need(f"{kind}_nodeids"), call.need(f"{kind}_ids"), weights, strict=True
+    ):
         table.setdefault(index[t, n], []).append((c, float(w)))
     how = call.get("aggregate_function", "SUM")
     start = {"MIN": np.inf, "MAX": -np.inf}.get(how, 0.0)
@@ -290,5 +292,3 @@ def _member_sets(values: Any) -> list[set[float]]:
         else:
             sets[-1].add(float(value))
     return sets
-
-

@@ -250,5 +250,3 @@ def _optional_get_element(call: Call, x: Any = None) -> Any:
     if x is None:
         raise call.error("the optional is empty")
     return (x,)
-
-

@@ -117,7 +117,7 @@ def _max_roi_pool(call: Call, x: Any, rois: Any) -> Any:
     rows, columns = shape_of(x)[2:]
     results = []
     for member, left, top, right, bottom in call.array(rois, "the regions").astype(np.float64):
-        x0, y0, x1, y1 = (int(math.floor(v * scale + 0.5)) for v in (left, top, right, bottom))
+        x0, y0, x1, y1 = (math.floor(v * scale + 0.5) for v in (left, top, right, bottom))
         h, w = max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1)
         bins = []
         for i, j in itertools.product(range(height), range(width)):
@@ -128,5 +128,3 @@ def _max_roi_pool(call: Call, x: Any, rois: Any) -> Any:
             bins.append(ops.zeros((shape_of(x)[1],), dtype_of(x)) if empty else ops.max(part, (1, 2)))
         results.append(ops.reshape(ops.stack(bins, 1), (shape_of(x)[1], height, width)))
     return ops.stack(results, 0)
-
-

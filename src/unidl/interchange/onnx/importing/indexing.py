@@ -11,7 +11,13 @@ from unidl.interchange.onnx.importing import _host
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import operator
 from unidl.interchange.onnx.importing._values import (
-    as_tensor, dtype_of, enter, is_host, on_host, rank_of, shape_of,
+    as_tensor,
+    dtype_of,
+    enter,
+    is_host,
+    on_host,
+    rank_of,
+    shape_of,
 )  # fmt: skip
 
 
@@ -47,7 +53,9 @@ def _gather_elements(call: Call, x: Any, indices: Any) -> Any:
         return x[_places_host(x, indices, axis)]
     want = (*shape_of(indices)[:axis], shape_of(x)[axis], *shape_of(indices)[axis + 1 :])
     if tuple(want) != tuple(shape_of(x)):  # the other axes may be longer in `x`
-        x = ops.getitem(x, tuple([slice(None) if a is b else slice(0, b) for a, b in zip(shape_of(x), want, strict=True)]))
+        x = ops.getitem(
+            x, tuple([slice(None) if a is b else slice(0, b) for a, b in zip(shape_of(x), want, strict=True)])
+        )
     return ops.take_along_axis(x, _counted(indices, x, axis), axis)
 
 
@@ -74,7 +82,9 @@ def _grid(call: Call, indices: Any, x: Any, axis: int) -> Any:
 def _scatter_elements(call: Call, x: Any, indices: Any, updates: Any) -> Any:
     axis = call.axis(call.get("axis", 0), rank_of(x))
     if call.ops is _host:
-        places = np.stack(np.broadcast_arrays(*_places_host(x, np.where(indices < 0, indices + x.shape[axis], indices), axis)), -1)
+        places = np.stack(
+            np.broadcast_arrays(*_places_host(x, np.where(indices < 0, indices + x.shape[axis], indices), axis)), -1
+        )
         return _host.scatter_update(x, places, updates, _reduction(call))
     return ops.scatter_update(x, _grid(call, indices, x, axis), updates, _reduction(call))
 
@@ -89,7 +99,7 @@ def _reduction(call: Call) -> str | None:
 @operator("ScatterND", host=True)
 def _scatter_nd(call: Call, x: Any, indices: Any, updates: Any) -> Any:
     if is_host(indices):
-        limits = np.array([d for d in shape_of(x)[: indices.shape[-1]]])
+        limits = np.array(shape_of(x)[: indices.shape[-1]])
         if limits.dtype != object and indices.size and ((indices >= limits) | (indices < -limits)).any():
             raise call.error(f"an index is out of range for the shape {list(shape_of(x))}")
     return call.ops.scatter_update(x, indices, updates, _reduction(call))
@@ -122,7 +132,9 @@ def _tensor_scatter(call: Call, past: Any, update: Any, start: Any = None) -> An
         places = ops.mod(places, room)
     shape = [1] * rank_of(update)
     shape[0], shape[axis] = -1, new
-    return ops.scatter_update(past, _grid_at(ops.broadcast_to(ops.reshape(places, shape), shape_of(update)), axis), update)
+    return ops.scatter_update(
+        past, _grid_at(ops.broadcast_to(ops.reshape(places, shape), shape_of(update)), axis), update
+    )
 
 
 def _grid_at(places: Any, axis: int) -> Any:
@@ -153,7 +165,7 @@ def _top(call: Call, x: Any, k: int) -> Any:
     if isinstance(size, int) and k > size:
         raise call.error(f"k is {k}, but axis {axis} has {size} elements")
     if is_host(x):
-        order = _order(x, axis, bool(call.get("largest", 1)))[(*[slice(None)] * axis, slice(0, k))]
+        order = np.take(_order(x, axis, bool(call.get("largest", 1))), np.arange(k), axis)
         return np.take_along_axis(x, order, axis), order.astype(np.int64)
     moved = ops.moveaxis(x, axis, -1)
     if call.get("largest", 1):
@@ -208,5 +220,3 @@ def _unique(call: Call, x: Any) -> Any:
 @operator("ArrayFeatureExtractor", domain="ai.onnx.ml")
 def _array_feature_extractor(call: Call, x: Any, places: Any) -> Any:
     return ops.take(x, ops.reshape(places, (-1,)), rank_of(x) - 1)
-
-

@@ -65,7 +65,9 @@ def _regularized(call: Call, x: Any, g: Any) -> Any:
 
 @operator("Adagrad", domain=_TRAINING)
 def _adagrad(call: Call, rate: Any, step: Any, *inputs: Any) -> Any:
-    decayed = ops.divide(rate, ops.add(ops.multiply(ops.cast(step, dtype_of(rate)), call.get("decay_factor", 0.0)), 1.0))
+    decayed = ops.divide(
+        rate, ops.add(ops.multiply(ops.cast(step, dtype_of(rate)), call.get("decay_factor", 0.0)), 1.0)
+    )
     rows = []
     for x, g, h in _groups(inputs, 3):
         g = _regularized(call, x, g)
@@ -101,5 +103,3 @@ def _adam(call: Call, rate: Any, step: Any, *inputs: Any) -> Any:
         x = ops.subtract(x, ops.divide(ops.multiply(adjusted, v), ops.add(ops.sqrt(h), call.get("epsilon", 0.0))))
         rows.append((ops.multiply(x, 1 - call.get("norm_coefficient_post", 0.0)), v, h))
     return _collected(rows)
-
-

@@ -98,7 +98,12 @@ def _layer_normalization(call: Call, x: Any, scale: Any, bias: Any = None) -> An
 
 def _layer_normalized(call: Call, x: Any, scale: Any, bias: Any, axes: tuple[int, ...]) -> Any:
     epsilon = call.get("epsilon", 1e-5)
-    if not (call.wants(1) or call.wants(2)) and shape_of(scale) == tuple(shape_of(x)[a] for a in axes) and bias is not None and shape_of(bias) == shape_of(scale):
+    if (
+        not (call.wants(1) or call.wants(2))
+        and shape_of(scale) == tuple(shape_of(x)[a] for a in axes)
+        and bias is not None
+        and shape_of(bias) == shape_of(scale)
+    ):
         return ops.layer_normalization(x, scale, bias, axes if len(axes) > 1 else axes[0], epsilon)
     wide = ops.cast(x, "float32") if dtype_of(x) in ("float16", "bfloat16") else x
     mean = ops.mean(wide, axes, True)
@@ -157,5 +162,3 @@ def _lrn(call: Call, x: Any) -> Any:
     for i in range(1, size):
         total = ops.add(total, ops.getitem(squares, (slice(None), slice(i, i + channels))))
     return ops.divide(x, ops.power(ops.add(ops.multiply(total, alpha / size), k), beta))
-
-

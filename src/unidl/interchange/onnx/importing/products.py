@@ -70,5 +70,3 @@ def _det(call: Call, x: Any) -> Any:
 @operator("Inverse", domain=MICROSOFT)
 def _inverse(call: Call, x: Any) -> Any:
     return ops.inv(x)
-
-

@@ -69,7 +69,9 @@ def _dequantize_linear(call: Call, x: Any, scale: Any, zero: Any = None) -> Any:
     return dequantized(call, x, scale, zero, call.get("axis", 1), call.get("block_size", 0), dtype)
 
 
-def quantized(call: Call, x: Any, scale: Any, zero: Any, dtype: str, axis: int = 1, block: int = 0, inner: str = "") -> Any:
+def quantized(
+    call: Call, x: Any, scale: Any, zero: Any, dtype: str, axis: int = 1, block: int = 0, inner: str = ""
+) -> Any:
     """``round(x / scale) + zero``, ties to even, kept within what `dtype` can hold."""
     kind = dtype_of(x)
     inner = inner or ("float64" if kind == "float64" else "float32")
@@ -161,7 +163,9 @@ def _requantized(call: Call, exact: Any, scale: Any, out_scale: Any, out_zero: A
 
 
 @operator("QLinearMatMul")
-def _qlinear_matmul(call: Call, a: Any, a_scale: Any, az: Any, b: Any, b_scale: Any, bz: Any, y_scale: Any, yz: Any) -> Any:
+def _qlinear_matmul(
+    call: Call, a: Any, a_scale: Any, az: Any, b: Any, b_scale: Any, bz: Any, y_scale: Any, yz: Any
+) -> Any:
     if dtype_of(yz).startswith("float"):
         inner = "float32"
         product = ops.matmul(
@@ -206,7 +210,9 @@ def _dynamic_quantize_matmul(call: Call, a: Any, b: Any, b_scale: Any, bz: Any =
 
 
 @operator("MatMulNBits", domain=MICROSOFT)
-def _matmul_nbits(call: Call, a: Any, b: Any, scales: Any, zeros: Any = None, groups: Any = None, bias: Any = None) -> Any:
+def _matmul_nbits(
+    call: Call, a: Any, b: Any, scales: Any, zeros: Any = None, groups: Any = None, bias: Any = None
+) -> Any:
     """A product with weights of 2 to 8 bits, packed in blocks along the inner dimension: (columns, blocks, bytes)."""
     columns, inner = call.need("N"), call.need("K")
     bits, block = call.get("bits", 4), call.need("block_size")
@@ -224,7 +230,10 @@ def _matmul_nbits(call: Call, a: Any, b: Any, scales: Any, zeros: Any = None, gr
     dense = ((weights - zero) * scale).reshape(columns, -1)[:, :inner]
     if groups is not None:  # columns of the input in another order
         order = call.array(groups, "the group index").reshape(-1)[:inner]
-        dense = ((weights.reshape(columns, -1)[:, :inner] - np.take_along_axis(np.broadcast_to(zero, scale.shape)[..., 0], order[None], 1)) * np.take_along_axis(scale[..., 0], order[None].repeat(columns, 0), 1))
+        dense = (
+            weights.reshape(columns, -1)[:, :inner]
+            - np.take_along_axis(np.broadcast_to(zero, scale.shape)[..., 0], order[None], 1)
+        ) * np.take_along_axis(scale[..., 0], order[None].repeat(columns, 0), 1)
     y = ops.matmul(a, dense.T.astype(_host.np_dtype(dtype_of(a))))
     return y if bias is None else ops.add(y, bias)
 
@@ -240,7 +249,9 @@ def unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _binary(name: str) -> Any:
-    def entry(call: Call, a: Any, a_scale: Any, az: Any, b: Any, b_scale: Any, bz: Any, y_scale: Any, yz: Any = None) -> Any:
+    def entry(
+        call: Call, a: Any, a_scale: Any, az: Any, b: Any, b_scale: Any, bz: Any, y_scale: Any, yz: Any = None
+    ) -> Any:
         y = getattr(ops, name)(dequantized(call, a, a_scale, az, 0), dequantized(call, b, b_scale, bz, 0))
         return quantized(call, y, y_scale, yz, dtype_of(a))
 
@@ -266,7 +277,9 @@ def _global_mean(call: Call, x: Any) -> Any:
 def _mean_pool(call: Call, x: Any) -> Any:
     last = call.get("channels_last", 0)
     x = ops.moveaxis(x, -1, 1) if last else x
-    y = average_pool(call, x, window(call, shape_of(x)[2:], call.need("kernel_shape")), bool(call.get("count_include_pad", 0)))
+    y = average_pool(
+        call, x, window(call, shape_of(x)[2:], call.need("kernel_shape")), bool(call.get("count_include_pad", 0))
+    )
     return ops.moveaxis(y, 1, -1) if last else y
 
 
@@ -290,19 +303,30 @@ def _qlinear_softmax(call: Call, x: Any, x_scale: Any, xz: Any, y_scale: Any, yz
 
 @operator("QLinearConcat", domain=MICROSOFT)
 def _qlinear_concat(call: Call, y_scale: Any, yz: Any, *inputs: Any) -> Any:
-    parts = [dequantized(call, *inputs[i : i + 3], 0) for i in range(0, len(inputs), 3)]
+    parts = [dequantized(call, *inputs[i : i + 3], axis=0) for i in range(0, len(inputs), 3)]
     return quantized(call, ops.concatenate(parts, call.get("axis", 0)), y_scale, yz, dtype_of(yz))
 
 
 @operator("QLinearWhere", domain=MICROSOFT)
-def _qlinear_where(call: Call, condition: Any, a: Any, a_scale: Any, az: Any, b: Any, b_scale: Any, bz: Any, y_scale: Any, yz: Any) -> Any:
+def _qlinear_where(
+    call: Call, condition: Any, a: Any, a_scale: Any, az: Any, b: Any, b_scale: Any, bz: Any, y_scale: Any, yz: Any
+) -> Any:
     y = ops.where(condition, dequantized(call, a, a_scale, az, 0), dequantized(call, b, b_scale, bz, 0))
     return quantized(call, y, y_scale, yz, dtype_of(yz))
 
 
 @operator("QGemm", domain=MICROSOFT)
 def _qgemm(
-    call: Call, a: Any, a_scale: Any, az: Any, b: Any, b_scale: Any, bz: Any, c: Any = None, y_scale: Any = None, yz: Any = None
+    call: Call,
+    a: Any,
+    a_scale: Any,
+    az: Any,
+    b: Any,
+    b_scale: Any,
+    bz: Any,
+    c: Any = None,
+    y_scale: Any = None,
+    yz: Any = None,
 ) -> Any:
     a = ops.transpose(_centred(a, az, "float64")) if call.get("transA", 0) else _centred(a, az, "float64")
     b = _centred(b, None if bz is None else bz, "float64", bool(call.get("transB", 0)))

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-
 from unidl import ops
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import operator
@@ -119,7 +118,9 @@ def _recurrent(call: Call, x: Any, r: Any, starts: list[Any], run: Callable[[Any
     batch_first = call.get("layout", 0)
     directions, units = shape_of(r)[0], shape_of(r)[-1]
     if directions != (2 if call.get("direction", "forward") == "bidirectional" else 1):
-        raise call.error(f"the weights are for {directions} directions, but direction is {call.get('direction', 'forward')!r}")
+        raise call.error(
+            f"the weights are for {directions} directions, but direction is {call.get('direction', 'forward')!r}"
+        )
     if batch_first:
         x = ops.swapaxes(x, 0, 1)
         starts = [None if s is None else ops.swapaxes(s, 0, 1) for s in starts]
@@ -181,7 +182,15 @@ def _gru(call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None,
 
 @operator("LSTM")
 def _lstm(
-    call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h0: Any = None, c0: Any = None, p: Any = None
+    call: Call,
+    x: Any,
+    w: Any,
+    r: Any,
+    b: Any = None,
+    lengths: Any = None,
+    h0: Any = None,
+    c0: Any = None,
+    p: Any = None,
 ) -> Any:
     def run(x: Any, starts: list[Any], directions: int, units: int) -> Any:
         parts = [_Direction(w, r, b, d, 4, units) for d in range(directions)]

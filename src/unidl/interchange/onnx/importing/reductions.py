@@ -6,7 +6,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._table import TABLE, Entry, put, operator
+from unidl.interchange.onnx.importing._table import TABLE, Entry, operator, put
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
 
 

@@ -44,7 +44,10 @@ def _upsampled(call: Call, x: Any, scales: list[float]) -> Any:
 def _resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any = None) -> Any:
     mode = call.get("mode", "nearest")
     settings = _Settings(
-        call, mode, call.get("coordinate_transformation_mode", "half_pixel"), call.get("nearest_mode", "round_prefer_floor")
+        call,
+        mode,
+        call.get("coordinate_transformation_mode", "half_pixel"),
+        call.get("nearest_mode", "round_prefer_floor"),
     )
     rank = rank_of(x)
     axes = [call.axis(a, rank) for a in call.get("axes", range(rank))]
@@ -53,7 +56,10 @@ def _resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any 
     given_sizes = None if sizes is None else call.integers(sizes, "the sizes")
     if given_sizes:
         policy = call.get("keep_aspect_ratio_policy", "stretch")
-        ratios = [s / shape[a] if not isinstance(s, Dim) and not isinstance(shape[a], Dim) else 1.0 for s, a in zip(given_sizes, axes, strict=True)]
+        ratios = [
+            s / shape[a] if not isinstance(s, Dim) and not isinstance(shape[a], Dim) else 1.0
+            for s, a in zip(given_sizes, axes, strict=True)
+        ]
         if policy != "stretch":
             ratio = min(ratios) if policy == "not_larger" else max(ratios)
             ratios = [ratio] * len(axes)
@@ -69,7 +75,16 @@ def _resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any 
     if settings.transform == "tf_crop_and_resize":
         flat = call.array(roi, "the region").astype(np.float64).reshape(-1)
         regions = [(flat[i], flat[i + len(axes)]) for i in range(len(axes))]
-    call.room([d if isinstance(d, Dim) else (given_sizes[axes.index(i)] if given_sizes else int(d * factors[axes.index(i)])) if i in axes else d for i, d in enumerate(shape)])
+    call.room(
+        [
+            d
+            if isinstance(d, Dim)
+            else (given_sizes[axes.index(i)] if given_sizes else int(d * factors[axes.index(i)]))
+            if i in axes
+            else d
+            for i, d in enumerate(shape)
+        ]
+    )
     dtype = dtype_of(x)
     exact = mode == "nearest" and regions is None
     wide = x if exact or dtype.startswith(("float", "bfloat")) else ops.cast(x, "float32")
@@ -140,7 +155,9 @@ _KINDS = (
 )  # fmt: skip
 
 
-def _axis_resized(call: Call, x: Any, axis: int, scale: float, want: int | None, settings: _Settings, region: Any) -> Any:
+def _axis_resized(
+    call: Call, x: Any, axis: int, scale: float, want: int | None, settings: _Settings, region: Any
+) -> Any:
     size = shape_of(x)[axis]
     if settings.transform not in _KINDS:
         raise call.error(f"the coordinate transformation {settings.transform!r} is unknown")
@@ -148,7 +165,7 @@ def _axis_resized(call: Call, x: Any, axis: int, scale: float, want: int | None,
         if settings.mode == "nearest" and settings.transform == "asymmetric" and scale == int(scale):
             return ops.repeat(x, int(scale), axis)
         raise call.error(f"axis {axis} is resized, so its size must be known")
-    count = int(math.floor(size * scale)) if want is None else want
+    count = math.floor(size * scale) if want is None else want
     call.room([count])
     places = _source(settings, count, size, scale, region)
     if settings.mode == "nearest":
@@ -327,8 +344,8 @@ def _roi_align(call: Call, x: Any, rois: Any, batch: Any) -> Any:
         w, h = right - left, bottom - top
         if not half:
             w, h = max(w, 1.0), max(h, 1.0)
-        ny = ratio if ratio > 0 else int(math.ceil(h / height))
-        nx = ratio if ratio > 0 else int(math.ceil(w / width))
+        ny = ratio if ratio > 0 else math.ceil(h / height)
+        nx = ratio if ratio > 0 else math.ceil(w / width)
         call.room([height, width, max(ny, 0), max(nx, 0)])
         ys = top + (np.arange(height)[:, None] + (np.arange(ny) + 0.5) / max(ny, 1)) * (h / height)
         xs = left + (np.arange(width)[:, None] + (np.arange(nx) + 0.5) / max(nx, 1)) * (w / width)
@@ -364,7 +381,9 @@ def _region_max(image: Any, ys: np.ndarray, xs: np.ndarray, rows: int, columns: 
     parts = []
     for down in _corner_matrices(ys.reshape(-1), rows):
         for across in _corner_matrices(xs.reshape(-1), columns):
-            parts.append(ops.matmul(ops.matmul(down.astype("float32"), ops.cast(image, "float32")), across.T.astype("float32")))
+            parts.append(
+                ops.matmul(ops.matmul(down.astype("float32"), ops.cast(image, "float32")), across.T.astype("float32"))
+            )
     points = _largest(parts)
     channels = shape_of(image)[0]
     points = ops.reshape(points, (channels, bins[0], ys.shape[1], bins[1], xs.shape[1]))

@@ -16,7 +16,14 @@ from unidl.interchange.onnx.importing import _host
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import operator
 from unidl.interchange.onnx.importing._values import (
-    as_tensor, dtype_of, enter, is_host, on_host, rank_of, shape_of, sizes,
+    as_tensor,
+    dtype_of,
+    enter,
+    is_host,
+    on_host,
+    rank_of,
+    shape_of,
+    sizes,
 )  # fmt: skip
 
 
@@ -318,7 +325,9 @@ def split_parts(call: Call, x: Any, parts: list[int] | None) -> tuple[Any, ...]:
 def _slice(call: Call, x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
     first, last = call.integers(starts, "the starts"), call.integers(ends, "the ends")
     places = list(range(len(first))) if axes is None else call.integers(axes, "the axes")
-    return sliced(call, x, first, last, places, [1] * len(first) if steps is None else call.integers(steps, "the steps"))
+    return sliced(
+        call, x, first, last, places, [1] * len(first) if steps is None else call.integers(steps, "the steps")
+    )
 
 
 @operator("Slice", 1, host=True)
@@ -458,7 +467,9 @@ def _constant_fill(call: Call, x: Any = None) -> Any:
         dims = call.need("shape")
     else:
         dims = call.integers(x, "the shape") if call.get("input_as_shape", 0) else list(shape_of(x))
-    return ops.full(call.room([*dims, *call.get("extra_shape", [])]), call.get("value", 0.0), target(call, call.get("dtype", 1)))
+    return ops.full(
+        call.room([*dims, *call.get("extra_shape", [])]), call.get("value", 0.0), target(call, call.get("dtype", 1))
+    )
 
 
 @operator("GivenTensorFill")

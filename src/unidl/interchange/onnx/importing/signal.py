@@ -182,5 +182,3 @@ def _bernoulli(call: Call, x: Any) -> Any:
 def _multinomial(call: Call, x: Any) -> Any:
     drawn = random.categorical(x, call.get("sample_size", 1), seed=_seed(call))
     return cast(drawn, target(call, call.get("dtype", 6)))
-
-

@@ -187,14 +187,14 @@ def _conv_transpose(call: Call, x: Any, kernel: Any, bias: Any = None) -> Any:
     else:
         parts = zip(ops.split(x, groups, 1), ops.split(kernel, groups, n + 1), strict=True)
         y = ops.concatenate([one(a, b) for a, b in parts], 1)
-    y = _fitted(y, spatial, strides, reach, pads, more)
+    y = _fitted(y, strides, reach, pads, more)
     return y if bias is None else ops.add(y, ops.reshape(bias, (-1, *[1] * n)))
 
 
-def _fitted(y: Any, spatial: Any, strides: Any, reach: Any, pads: Any, more: Any) -> Any:
+def _fitted(y: Any, strides: Any, reach: Any, pads: Any, more: Any) -> Any:
     """A transposed convolution without padding, cut (or filled up) to what the pads leave."""
     key, widths = [slice(None)] * 2, [(0, 0)] * 2
-    for d, s, r, (before, after), m in zip(spatial, strides, reach, pads, more, strict=True):
+    for s, r, (before, after), m in zip(strides, reach, pads, more, strict=True):
         have, want = max(r, s), r + m  # beyond (d - 1) * s
         lacking = want - after - have
         key.append(slice(max(before, 0) or None, lacking if lacking < 0 else None))
@@ -213,8 +213,7 @@ def _windows(x: Any, w: Window, fill: Any) -> Any:
         x = ops.pad(x, w.widths(), "constant", fill)
     spatial = shape_of(x)[2:]
     counts = [
-        (d - (k - 1) * dil - 1) // s + 1
-        for d, k, dil, s in zip(spatial, w.size, w.dilations, w.strides, strict=True)
+        (d - (k - 1) * dil - 1) // s + 1 for d, k, dil, s in zip(spatial, w.size, w.dilations, w.strides, strict=True)
     ]
     parts = []
     for place in itertools.product(*map(range, w.size)):
@@ -284,7 +283,9 @@ def _window_sums(x: Any, w: Window, widths: Any) -> Any:
     if any(map(any, widths)):
         x = ops.pad(x, widths)
     if max(w.dilations) > 1:
-        return ops.sum(_windows(x, Window(w.size, w.strides, w.dilations, ((0, 0),) * len(w.size), (0,) * len(w.size)), 0), -1)
+        return ops.sum(
+            _windows(x, Window(w.size, w.strides, w.dilations, ((0, 0),) * len(w.size), (0,) * len(w.size)), 0), -1
+        )
     return ops.multiply(ops.average_pool(x, w.size, w.strides, "valid", _FIRST), float(math.prod(w.size)))
 
 
@@ -344,7 +345,9 @@ def _col2im(call: Call, x: Any, image: Any, block: Any) -> Any:
     padded = [d + a + b for d, (a, b) in zip(size, w.pads, strict=True)]
     call.room([batch, channels, *padded])
     grid = np.arange(math.prod(padded)).reshape(padded)
-    counts = [(d - (k - 1) * dil - 1) // s + 1 for d, k, dil, s in zip(padded, kernel, w.dilations, w.strides, strict=True)]
+    counts = [
+        (d - (k - 1) * dil - 1) // s + 1 for d, k, dil, s in zip(padded, kernel, w.dilations, w.strides, strict=True)
+    ]
     places = []
     for place in itertools.product(*map(range, kernel)):
         key = tuple(
@@ -357,7 +360,9 @@ def _col2im(call: Call, x: Any, image: Any, block: Any) -> Any:
     columns = ops.transpose(columns, (1, 2, 0))
     image_flat = ops.scatter_update(ops.zeros((grid.size, batch, channels), dtype_of(x)), index, columns, "add")
     y = ops.reshape(ops.transpose(image_flat, (1, 2, 0)), (batch, channels, *padded))
-    return ops.getitem(y, (slice(None), slice(None), *(slice(a, a + d) for d, (a, _) in zip(size, w.pads, strict=True))))
+    return ops.getitem(
+        y, (slice(None), slice(None), *(slice(a, a + d) for d, (a, _) in zip(size, w.pads, strict=True)))
+    )
 
 
 @operator("CausalConvWithState", domain="")
@@ -370,7 +375,11 @@ def _causal_conv_with_state(call: Call, x: Any, kernel: Any, bias: Any = None, p
         past = ops.zeros((*shape_of(x)[:2], keep), dtype_of(x))
     joined = ops.concatenate([past, x], -1)
     weights = ops.transpose(kernel, (2, 1, 0))
-    y = ops.conv(joined, weights, 1, "valid", _FIRST) if bias is None else ops.conv_bias(joined, weights, bias, 1, "valid", _FIRST)
+    y = (
+        ops.conv(joined, weights, 1, "valid", _FIRST)
+        if bias is None
+        else ops.conv_bias(joined, weights, bias, 1, "valid", _FIRST)
+    )
     name = call.get("activation", "none")
     if name in ("silu", "swish"):
         y = ops.silu(y)
