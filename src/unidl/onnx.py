@@ -12,6 +12,6 @@ from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import register_op
 
 __all__ = [
-    "Call", "Exported", "MissingOperatorError", "OnnxError", "Operator", "Prepared", "Weight", "export", "load", "parity",
-    "prepare", "register_op",
+    "Call", "Exported", "MissingOperatorError", "OnnxError", "Operator", "Prepared", "Weight", "export", "load",
+    "parity", "prepare", "register_op",
 ]  # fmt: skip

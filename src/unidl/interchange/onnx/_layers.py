@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections import ChainMap
 from typing import Any
 
-from unidl import ops
+import numpy as np
+
+from unidl import ops, tree
+from unidl._state import state
+from unidl.backend import active
 from unidl.dtypes import is_float
+from unidl.errors import UntraceableError
+from unidl.graph.symbolic import TensorSpec
 from unidl.interchange.onnx._plain import read_node, read_value
 from unidl.interchange.onnx._plans import Planner
-from unidl.interchange.onnx._structures import Graph, Model, OnnxError
+from unidl.interchange.onnx._structures import DataDependentError, Graph, Model, OnnxError
 from unidl.interchange.onnx.importing._values import enter
 from unidl.layers import Layer
+from unidl.ops._opaque import opaque
 
 
 class Weight(Layer):
@@ -68,8 +75,40 @@ class Operator(Layer):
             empty = Graph(self.name, [self.node], [], [])
             model = Model(empty, self.opsets, {}, "", f"layer {self.name!r}")
             self._steps = Planner(model, lambda v: v).plan(), Runner(model)
-        plan, runner = self._steps
         values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        if state.trace is None:
+            return self._run_node(values)
+        mark = state.trace.mark()
+        try:
+            return self._run_node(values)
+        except (DataDependentError, UntraceableError):
+            state.trace.rewind(mark)
+        results = opaque(f"layer {self.name}", self._at_once, values, self._specs(values), traceable=False)
+        return list(results) if len(results) > 1 else results[0]
+
+    def _at_once(self, *values: Any) -> list[Any]:
+        """The outputs for values, while the rest of the model is being recorded."""
+        previous, state.trace = state.trace, None
+        try:
+            return tree.flatten(self._run_node(list(values)))
+        finally:
+            state.trace = previous
+
+    def _specs(self, values: list[Any]) -> list[TensorSpec]:
+        """Ranks and dtypes of the outputs, found by running the node; sizes depend on values, so they are unknown."""
+        for fill in (0, 1):
+            given = [active.to_tensor(np.full([2 if d is None else d for d in v.shape], fill), v.dtype) for v in values]
+            try:
+                results = self._at_once(*given)
+            except OnnxError:
+                if fill:
+                    raise
+                continue
+            return [TensorSpec((None,) * len(active.shape(r)), active.dtype(r)) for r in results]
+        raise AssertionError
+
+    def _run_node(self, values: list[Any]) -> Any:
+        plan, runner = self._steps
         scope: ChainMap[str, Any] = ChainMap(dict(zip(self.reads, values, strict=True)), self.constants)
         given = [scope[n] if n else None for n in self.node.inputs]
         results = runner.step(plan.steps[0], given, scope)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from unidl import ops
+from unidl.interchange.onnx._structures import DataDependentError
 from unidl.interchange.onnx.importing import _host
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import operator
@@ -151,7 +152,8 @@ def _grid_at(places: Any, axis: int) -> Any:
 
 @operator("TopK", 10)
 def _top_k(call: Call, x: Any, k: Any) -> Any:
-    return _top(call, x, int(call.number(k, "k")))
+    (count,) = call.integers(k, "k")
+    return _top(call, x, count)
 
 
 @operator("TopK", 1)
@@ -159,18 +161,20 @@ def _top_k_attribute(call: Call, x: Any) -> Any:
     return _top(call, x, call.need("k"))
 
 
-def _top(call: Call, x: Any, k: int) -> Any:
+def _top(call: Call, x: Any, k: Any) -> Any:
     axis = call.axis(call.get("axis", -1), rank_of(x))
     size = shape_of(x)[axis]
-    if isinstance(size, int) and k > size:
+    if isinstance(size, int) and isinstance(k, int) and k > size:
         raise call.error(f"k is {k}, but axis {axis} has {size} elements")
     if is_host(x):
         order = np.take(_order(x, axis, bool(call.get("largest", 1))), np.arange(k), axis)
         return np.take_along_axis(x, order, axis), order.astype(np.int64)
     moved = ops.moveaxis(x, axis, -1)
-    if call.get("largest", 1):
+    if call.get("largest", 1) and isinstance(k, int):
         values, places = ops.top_k(moved, k)
     else:
+        if call.get("largest", 1):
+            raise DataDependentError(f"{call.node}: how many of the largest elements it finds depends on the data.")
         order = ops.getitem(ops.argsort(moved, -1), (..., slice(0, k)))
         values, places = ops.take_along_axis(moved, order, -1), order
     return ops.moveaxis(values, -1, axis), ops.cast(ops.moveaxis(places, -1, axis), "int64")

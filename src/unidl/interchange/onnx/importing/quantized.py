@@ -303,7 +303,8 @@ def _qlinear_softmax(call: Call, x: Any, x_scale: Any, xz: Any, y_scale: Any, yz
 
 @operator("QLinearConcat", domain=MICROSOFT)
 def _qlinear_concat(call: Call, y_scale: Any, yz: Any, *inputs: Any) -> Any:
-    parts = [dequantized(call, *inputs[i : i + 3], axis=0) for i in range(0, len(inputs), 3)]
+    triples = zip(inputs[::3], inputs[1::3], inputs[2::3], strict=True)
+    parts = [dequantized(call, x, scale, zero, 0) for x, scale, zero in triples]
     return quantized(call, ops.concatenate(parts, call.get("axis", 0)), y_scale, yz, dtype_of(yz))
 
 
