@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import unidl
 from unidl.backend import active
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +64,7 @@ def test_all_python_blocks_are_found() -> None:
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    unidl.utils.clear_session()  # automatic names as in a process of its own
     namespace: dict[str, Any] = {"__name__": page.stem}
     for block in blocks(page):
         if not runs_here(block.needs):

@@ -126,7 +126,6 @@ class TorchBackend(Backend):
     engine = "torch"
     Module = Module
     Variable = Variable
-    compiles_updates = compiled.TAKES_GRADIENTS
     dtypes = DTYPES
     tensor_types = frozenset({Tensor, torch.nn.Parameter, Variable})
     detours = {
@@ -141,6 +140,10 @@ class TorchBackend(Backend):
             **bits.TABLE, **complex.TABLE, **search.TABLE, **scatter.TABLE, **linalg.TABLE, **fft.TABLE, **image.TABLE,
         }  # fmt: skip
         self.table.update(control_table(self))
+
+    @property
+    def compiles_updates(self) -> bool:  # type: ignore[override]
+        return compiled.takes_gradients()
 
     @property
     def engine_version(self) -> str:

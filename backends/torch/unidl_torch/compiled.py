@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch._dynamo
 from torch import Tensor
 
 from unidl_torch import rnn
 
-#: Whether this PyTorch compiles calls of `torch.autograd.grad`, so that a training step is one graph.
-TAKES_GRADIENTS = hasattr(torch._dynamo.config, "trace_autograd_ops")
+
+def takes_gradients() -> bool:
+    """Whether this PyTorch compiles calls of `torch.autograd.grad`, so that a training step is one graph."""
+    import torch._dynamo  # a second of imports, for those who compile
+
+    return hasattr(torch._dynamo.config, "trace_autograd_ops")
 
 
 class Forward:
@@ -40,6 +43,8 @@ class Forward:
         def call(*inputs: Tensor) -> Any:
             nonlocal marked
             if not marked:  # the first call decides what is compiled as unknown
+                import torch._dynamo
+
                 marked = True
                 for index, axis in self.unknown:
                     torch._dynamo.maybe_mark_dynamic(inputs[index], axis)
@@ -55,6 +60,8 @@ def step(
     forward: Forward, parameters: tuple[Tensor, ...], apply: Callable[[list[Tensor | None]], None]
 ) -> Callable[..., tuple[Any, ...]]:
     """A training step as one compiled graph: the forward pass, the gradients, and the update."""
+    import torch._dynamo
+
     torch._dynamo.config.trace_autograd_ops = True
 
     def step(*inputs: Tensor) -> tuple[Any, ...]:
