@@ -131,6 +131,34 @@ def test_torch_words(dynamo: bool, tmp_path: Path) -> None:
     np.testing.assert_allclose(again.predict(x[:1, :4], verbose=0), reference(data, x[:1, :4])[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.skipif(active.name != "tensorflow", reason="tf2onnx takes functions of TensorFlow")
+def test_tensorflow() -> None:
+    import tensorflow as tf
+    import tf2onnx
+
+    rng = np.random.default_rng(0)
+    kernel, bias, last = (rng.normal(size=s).astype("float32") for s in ((3, 3, 2, 4), (4,), (4, 3)))
+
+    def images(x: Any) -> Any:
+        x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, "SAME"), bias))
+        return tf.nn.softmax(tf.reduce_mean(tf.nn.max_pool2d(x, 2, 2, "VALID"), [1, 2]) @ last)
+
+    def decayed(x: Any) -> Any:
+        def step(i: Any, total: Any) -> Any:
+            return i + 1, total * 0.5 + x[:, i]
+
+        return tf.while_loop(lambda i, total: i < tf.shape(x)[1], step, [0, tf.zeros_like(x[:, 0])])[1]
+
+    for function, shape in ((images, (3, 8, 8, 2)), (decayed, (3, 5, 4))):
+        free = (None, None, 4) if function is decayed else (None, *shape[1:])
+        spec = [tf.TensorSpec(free, tf.float32, name="x")]
+        proto, _ = tf2onnx.convert.from_function(tf.function(function), input_signature=spec, opset=17)
+        x = rng.normal(size=shape).astype("float32")
+        (want,) = reference(proto.SerializeToString(), x)
+        np.testing.assert_allclose(onnx.load(proto).predict(x, verbose=0), want, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(onnx.prepare(proto)([x])[0], want, rtol=1e-5, atol=1e-6)
+
+
 @trains
 def test_fine_tune() -> None:
     module = _drawn(nn.Sequential(nn.Conv2d(2, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(36, 3)))
