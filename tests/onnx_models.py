@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import runpy
 import sys
 import warnings
@@ -102,6 +103,7 @@ def models_of(example: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> l
 
     monkeypatch.setattr(Trainer, "fit", fit)
     monkeypatch.setattr(sys, "argv", [str(example)])
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # an example may set variables, for itself
     monkeypatch.setenv("UNIDL_EXAMPLE_FAST", "1")
     monkeypatch.setenv("MPLCONFIGDIR", str(folder))
     monkeypatch.chdir(folder)

@@ -44,7 +44,7 @@ def transpose(F: Any, x: Any, axes: Any = None) -> Any:
 def _transpose(F: Any, x: Any, order: tuple[int, ...]) -> Any:
     if F.dtype(x) == "bool":  # which mxnet cannot transpose
         return cast_to(F, F._np_transpose(cast_to(F, x, "int8"), axes=order), "bool")
-    return permuted(F, x, order)
+    return permuted(F, x, order) if F.symbolic else F._np_transpose(x, axes=order)
 
 
 def expand_dims(F: Any, x: Any, axis: Any) -> Any:
