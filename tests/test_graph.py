@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from counting import python_calls
 
 import unidl
 from unidl import ops
@@ -422,22 +422,6 @@ def test_a_functional_model_replays_what_its_layers_compute() -> None:
     model.run_eagerly = True
     for a, b in zip(replayed, [host(v) for v in model(data)], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-
-
-def python_calls(function: Callable[[], Any]) -> int:
-    """Calls of Python functions while `function` runs (calls into C are not counted)."""
-    count = 0
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(profile)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 @pytest.mark.skipif(active.name != "torch", reason="compares with torch.nn.Sequential")

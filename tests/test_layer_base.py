@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from counting import python_calls
 
 import unidl
 from unidl import layers, ops
@@ -24,22 +23,6 @@ def host(value: Any) -> np.ndarray:
 
 def tensor(*shape: int) -> Any:
     return ops.convert_to_tensor(np.random.default_rng(0).standard_normal(shape).astype("float32"))
-
-
-def calls(function: Callable[[], Any]) -> int:
-    """How many Python functions run, `function` itself left out."""
-    count = 0
-
-    def note(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(note)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return count - 1
 
 
 @pytest.fixture
@@ -107,13 +90,13 @@ def test_a_built_dense_makes_at_most_12_python_calls(no_masks: Any) -> None:
     for activation in (None, "relu"):
         layer = layers.Dense(3, activation=activation)
         layer(x)
-        assert calls(lambda: layer(x)) <= 12  # noqa: B023
+        assert python_calls(lambda: layer(x)) <= 12  # noqa: B023
 
 
 @on_torch
 def test_add_makes_at_most_2_python_calls() -> None:
     x = tensor(4, 5)
-    assert calls(lambda: ops.add(x, x)) <= 2
+    assert python_calls(lambda: ops.add(x, x)) <= 2
 
 
 @on_torch
@@ -121,7 +104,7 @@ def test_layers_with_training_and_masks_in_their_call_stay_lean(no_masks: Any) -
     x = tensor(4, 6, 5)
     for layer in (layers.Dropout(0.5), layers.BatchNormalization(), layers.GlobalAveragePooling1D()):
         layer(x)
-        assert calls(lambda: layer(x)) <= 16, layer  # noqa: B023
+        assert python_calls(lambda: layer(x)) <= 16, layer  # noqa: B023
 
 
 # -- building --------------------------------------------------------------------------------------

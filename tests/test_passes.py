@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from counting import python_calls
 
 import unidl
 from unidl import layers, ops
@@ -199,21 +199,6 @@ def test_a_replayed_step_does_what_a_plain_one_does(weighted: bool) -> None:
         np.testing.assert_allclose(fast[name], values, rtol=1e-5, err_msg=name)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-
-
-def python_calls(function: Callable[[], Any]) -> int:
-    count = 0
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(profile)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 #: Calls of Python functions in one more batch of `fit`, at most: the engines' own wrappers included.
