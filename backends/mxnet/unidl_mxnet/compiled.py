@@ -259,10 +259,11 @@ def _lowered(graph: Any, backend: Any) -> Any:
 
 def executable(graph: Any, backend: Any) -> Callable[..., tuple[Any, ...]]:
     """See `Backend.executable`. Graphs that mxnet cannot compile are replayed."""
+    from unidl.graph.passes import optimized
     from unidl.graph.replay import replay
 
     if supported(graph, backend):
-        lowered = _lowered(graph, backend)
+        lowered = optimized(_lowered(graph, backend), numbers=True)
         if supported(lowered, backend):
             try:
                 return Executable(lowered, backend)

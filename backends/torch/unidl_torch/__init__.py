@@ -223,10 +223,6 @@ class TorchBackend(Backend):
             return super().fill(variable, value)
         self.assign(variable, torch.from_numpy(np.asarray(_Unlocked(value))))
 
-    def increment(self, variable: Any) -> None:
-        with torch.no_grad():
-            variable.add_(1)
-
     # -- the engine's own modules -----------------------------------------------------------
 
     native_modules = ((torch.nn.Module, "torch"),)

@@ -170,7 +170,7 @@ class Backend(ABC):
 
     def increment(self, variable: NativeVariable) -> None:
         """Add 1 in place to an integer variable (a step counter); never recorded."""
-        self.assign(variable, self.table["add"](variable, 1))
+        self.assign_add(variable, 1)
 
     # -- gradients --------------------------------------------------------------------------
 
