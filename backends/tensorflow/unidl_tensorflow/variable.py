@@ -95,7 +95,10 @@ class Variable(VariableMixin, ResourceVariable):
 
 def make_variable(value: Any, trainable: bool, name: str) -> Variable:
     with tf.init_scope():  # also while a `tf.function` is traced: it lives on
-        variable = Variable(initial_value=tf.constant(value), trainable=trainable, name=_scope_name(name))
+        # TensorFlow keeps a kernel for each name that a handle is made with, and never lets it go: all have one name.
+        variable = Variable(initial_value=tf.constant(value), trainable=trainable, name="variable")
+        scope = tf.get_current_name_scope()
+    variable._handle_name = variable.handle._name = f"{scope and scope + '/'}{_scope_name(name)}:0"
     variable._name = name
     return variable
 

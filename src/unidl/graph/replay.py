@@ -13,6 +13,7 @@ Names are reused once their tensor is dead, so that memory is freed as early as 
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,12 @@ from unidl.graph.passes import named, optimized, uses
 from unidl.graph.symbolic import Dim, Node, SymbolicTensor, TensorSpec, symbols
 
 _INLINE = (int, float, bool, str, type(None))
+
+
+@functools.lru_cache(maxsize=1024)
+def _code(source: str) -> types.CodeType:
+    """The compiled text: one object for models built alike, as TensorFlow keeps each that it has seen."""
+    return compile(source, "<replay>", "exec")
 
 
 class _Writer:
@@ -189,7 +196,7 @@ def write(graph: Graph, backend: Any) -> Callable[..., tuple[Any, ...]]:
     returned = [writer.expression(t) for t in graph.outputs]
     writer.lines.append(f"    return ({', '.join(returned)}{',' if len(returned) == 1 else ''})")
     source = "\n".join([f"def replay({', '.join(arguments)}):", *writer.lines])
-    exec(compile(source, f"<replay of {graph.name or 'graph'}>", "exec"), writer.namespace)
+    exec(_code(source), writer.namespace)
     function = writer.namespace["replay"]
     assert isinstance(function, types.FunctionType)
     function.source = source  # type: ignore[attr-defined]
