@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from unidl_tensorflow._engine import EagerTensor
+from unidl_tensorflow._engine import EagerTensor, context
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any
@@ -91,7 +91,27 @@ class Compiled:
             return self._call
 
 
+#: TensorFlow's rewriting of a graph takes more than linear time, and brings a training step next to nothing: graphs of
+#: more nodes run as they are.
+_REWRITTEN = 3000
+
+
 def _direct(concrete: Any) -> Callable[[list[Tensor]], tuple[Any, ...]]:
     """A call of a concrete function without binding arguments; tapes see it as they see any."""
     flat, captured = concrete._call_flat, concrete.captured_inputs
-    return lambda values: flat(values, captured)
+    if len(concrete.graph.get_operations()) <= _REWRITTEN:
+        return lambda values: flat(values, captured)
+    here = context.context()
+    config = here.config
+    config.allow_soft_placement = True
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    options = context.FunctionCallOptions(config_proto=config)
+
+    def as_it_is(values: list[Tensor]) -> tuple[Any, ...]:
+        before, here.function_call_options = here.function_call_options, options
+        try:
+            return flat(values, captured)
+        finally:
+            here.function_call_options = before
+
+    return as_it_is

@@ -60,8 +60,9 @@ def linear(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
         return product if bias is None else product + bias
     if x.shape.rank != 2:
         return _flat_matmul(x, kernel, bias)
-    product = tf.matmul(x, kernel)
-    return product if bias is None else tf.nn.bias_add(product, bias)
+    # The operators themselves: a third of the Python that `tf.matmul` and `tf.nn.bias_add` run before they call them.
+    product = tf.raw_ops.MatMul(a=x, b=kernel)
+    return product if bias is None else tf.raw_ops.BiasAdd(value=product, bias=bias)
 
 
 def einsum(subscripts: str, operands: Any) -> Tensor:
