@@ -52,6 +52,19 @@ def test_variables_assigned_in_bodies(how: str) -> None:
     assert_close(layer.positive, np.float32(2))
 
 
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_scan_between_the_inputs_and_outputs_of_a_model(eagerly: bool) -> None:
+    inputs = unidl.Input((3, 2))
+    start = ops.ones((2, 2))  # a tensor of the engine, which the model keeps as a constant
+    last, _ = ops.scan(lambda carry, row: (carry + row, row), start, ops.swapaxes(inputs, 0, 1))
+    model = unidl.Model(inputs, last)
+    model.run_eagerly = eagerly
+    x = np.arange(12, dtype="float32").reshape(2, 3, 2)
+    assert_close(model(active.to_tensor(x)), 1 + x.sum(1))
+    outer = unidl.Sequential([unidl.Input((3, 2)), model])
+    assert_close(outer.predict(x, verbose=0), 1 + x.sum(1))
+
+
 def test_scan_reads_and_writes_a_variable() -> None:
     total = unidl.Variable(np.zeros((3,), "float32"), trainable=False)
 

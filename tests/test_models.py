@@ -13,6 +13,7 @@ from counting import python_calls
 import unidl
 from unidl import layers, ops
 from unidl.backend import active
+from unidl.errors import OpError
 
 trains = pytest.mark.skipif(not active.trains, reason="the backend has no gradients")
 
@@ -452,3 +453,13 @@ def test_the_batch_may_have_another_size_than_the_input_declares() -> None:
     assert host(model(np.ones((5, 2), "float32"))).tolist() == [2.0] * 5
     with pytest.raises(ValueError, match=r"found shape=\(3, 4\)"):
         model(np.ones((3, 4), "float32"))
+
+
+def test_a_net_that_fits_one_batch_size_runs_for_it() -> None:
+    model = unidl.Model(x := unidl.Input(batch_shape=(2, 6)), ops.sum(ops.reshape(x, (2, 3, 2)), axis=0))
+    value = data(2, 6)
+    for _ in range(2):
+        np.testing.assert_allclose(host(model(value)), value.reshape(2, 3, 2).sum(0), rtol=1e-6)
+        np.testing.assert_allclose(model.predict(value, verbose=0), value.reshape(2, 3, 2).sum(0), rtol=1e-6)
+        with pytest.raises(OpError, match="newshape"):
+            model(data(4, 6))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unidl import tree
+from unidl._state import state
 from unidl.backend import active
 from unidl.errors import GraphError, OpError, describe
 from unidl.graph.symbolic import LayerNode, SymbolicTensor, substitute
@@ -156,7 +157,9 @@ class Net:
         def current(tensor: SymbolicTensor) -> Any:
             if id(tensor) in values:
                 return values[id(tensor)]
-            return tensor.value  # a variable or constant
+            if state.trace is not None and not isinstance(tensor.value, active.Variable):
+                return tensor  # a constant of this model, which the graph being recorded takes as its own
+            return tensor.value
 
         for node in self.nodes:
             if isinstance(node, LayerNode):
@@ -263,7 +266,9 @@ def _optional(tensor: SymbolicTensor) -> bool:
 
 
 def resolved(args: tuple[Any, ...], current: Any) -> tuple[Any, ...]:
-    """An op's `args` with symbolic tensors and sizes replaced by values."""
+    """An op's `args` with symbolic tensors and sizes replaced by values; outside a trace, bodies by functions."""
+    from unidl.graph.graph import Graph
+    from unidl.graph.replay import replay
     from unidl.graph.symbolic import Dim
     from unidl.ops.shape import shape
 
@@ -278,6 +283,8 @@ def resolved(args: tuple[Any, ...], current: Any) -> tuple[Any, ...]:
             return getattr(operator, value.kind)(*(resolve(a) for a in value.args))
         if type(value) in (tuple, list):
             return type(value)(resolve(v) for v in value)
+        if type(value) is Graph and state.trace is None:
+            return replay(value, active)
         if type(value) is slice:
             return slice(resolve(value.start), resolve(value.stop), resolve(value.step))
         return value

@@ -53,6 +53,8 @@ class Model(Trainer, Layer):
         self._net: Net | None = None
         self._replays = Cache()
         self._replay_version = -1
+        #: Whether replays are made for whole shapes: the engine or the graph needs the batch size as a number.
+        self._whole_shapes = active.static_shapes
         self._init_trainer()
         if (inputs is None) != (outputs is None):
             raise ValueError("A functional model needs `inputs` and `outputs`; for a subclass give neither.")
@@ -179,7 +181,7 @@ class Model(Trainer, Layer):
             training = state.training if state.training is not None else self._default_training()
         if type(inputs) in _TYPES and not is_strings(inputs):
             shape = active.shape(inputs)
-            key: Any = (training, inputs.dtype, tuple(shape) if active.static_shapes else tuple(shape[1:]), len(shape))
+            key: Any = (training, inputs.dtype, tuple(shape) if self._whole_shapes else tuple(shape[1:]), len(shape))
             flat: Any = (inputs,)
         else:
             if kwargs.keys() - {"training"} or any(type(v) is SymbolicTensor for v in tree.flatten(inputs)):
@@ -207,7 +209,7 @@ class Model(Trainer, Layer):
 
     def _key_shape(self, tensor: Any) -> tuple[Any, ...]:
         shape = tuple(active.shape(tensor))
-        return shape if active.static_shapes else (None, *shape[1:])
+        return shape if self._whole_shapes else (None, *shape[1:])
 
     def _make_replay(self, flat: tuple[Any, ...], training: bool) -> Any:
         self._net.check([active.shape(v) for v in flat])  # type: ignore[union-attr]
@@ -216,10 +218,23 @@ class Model(Trainer, Layer):
             graph = self._graph(specs, training)
         except UntraceableError:
             return None, False, None
+        except OpError:
+            if self._whole_shapes:
+                raise
+            return self._replay_of_whole_shapes(flat, training)
         run = active.executable(graph)
         if type(graph.structure) is SymbolicTensor:
             return run, True, None
         return run, False, graph.pack
+
+    def _replay_of_whole_shapes(self, flat: tuple[Any, ...], training: bool) -> Any:
+        """The replay for this very batch size, and from now on one for each: the graph does not fit any other."""
+        self._whole_shapes = True
+        try:
+            return self._make_replay(flat, training)
+        except OpError:  # the input is wrong in another way
+            self._whole_shapes = False
+            raise
 
     def _graph(self, specs: list[TensorSpec], training: bool) -> Graph:
         def forward(*values: Any) -> Any:

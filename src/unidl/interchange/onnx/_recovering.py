@@ -14,7 +14,7 @@ import numpy as np
 from unidl import layers, ops
 from unidl.graph.symbolic import Dim, SymbolicTensor
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._values import is_host, rank_of, shape_of
+from unidl.interchange.onnx.importing._values import is_host, leave, rank_of, shape_of
 from unidl.interchange.onnx.importing.windows import _is_same, window
 
 RECOVER: dict[str, Callable[..., Any]] = {}
@@ -301,7 +301,7 @@ def _recurrent(
         layer = _recurrent_layer(
             importer, call, kind, units, backwards, f"{call.node.name}{'_backward' if d else ''}", arrays
         )
-        own = [ops.getitem(ops.swapaxes(s, 0, 1) if batch_first else s, d) for s in starts]
+        own = [_of_direction(s, d, batch_first) for s in starts]
         ys, *states = layer(sequence, initial_state=own) if own else layer(sequence)
         layer.set_weights(weights)
         outputs.append(ops.flip(ys, 1) if backwards else ys)
@@ -314,6 +314,12 @@ def _recurrent(
     return (y, *[ops.stack([states[i] for states in lasts], axis) for i in range(len(lasts[0]))])[
         : len(call.node.outputs)
     ]
+
+
+def _of_direction(start: Any, direction: int, batch_first: bool) -> Any:
+    """The first state of one direction; that of a constant is one."""
+    state = ops.getitem(ops.swapaxes(start, 0, 1) if batch_first else start, direction)
+    return state if _symbolic(start) else leave(state)
 
 
 def _recurrent_layer(importer: Any, call: Call, kind: str, units: int, backwards: bool, name: str, arrays: Any) -> Any:

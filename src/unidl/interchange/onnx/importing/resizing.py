@@ -123,21 +123,24 @@ class _Settings:
         self.fill = call.get("extrapolation_value", 0.0)
 
 
-def _source(settings: _Settings, count: int, size: int, scale: float, region: Any) -> np.ndarray:
-    """For each element of the result: where it lies in the input."""
-    places = np.arange(count, dtype=np.float64)
-    length = size * scale
+def _source(settings: _Settings, count: int, size: int, scale: np.float32, region: Any) -> np.ndarray:
+    """For each element of the result: where it lies in the input.
+
+    In float32, as runtimes compute it: 17 / 1.7 is 10, and the nearest element the tenth. Where the specification
+    leaves it open whether a length is rounded, it is, as in PyTorch and onnxruntime.
+    """
+    places = np.arange(count, dtype=np.float32)
     kind = settings.transform
     if kind == "asymmetric":
         return places / scale
     if kind == "align_corners":
-        return places * (size - 1) / (length - 1) if length > 1 else np.zeros(count)
+        return places * np.float32(size - 1) / np.float32(count - 1) if count > 1 else np.zeros(count)
     if kind == "half_pixel":
         return (places + 0.5) / scale - 0.5
     if kind == "pytorch_half_pixel":
-        return (places + 0.5) / scale - 0.5 if length > 1 else np.full(count, -0.5)
+        return (places + 0.5) / scale - 0.5 if count > 1 else np.full(count, -0.5)
     if kind == "half_pixel_symmetric":
-        adjustment = count / length
+        adjustment = count / (size * scale)
         centre = size / 2
         return centre * (1 - adjustment) + (places + 0.5) / scale - 0.5
     if kind == "tf_half_pixel_for_nn":
@@ -167,7 +170,7 @@ def _axis_resized(
         raise call.error(f"axis {axis} is resized, so its size must be known")
     count = math.floor(size * scale) if want is None else want
     call.room([count])
-    places = _source(settings, count, size, scale, region)
+    places = _source(settings, count, size, np.float32(scale), region)
     if settings.mode == "nearest":
         index = _rounded(places, settings.rounding)
         y = ops.take(x, np.clip(index, 0, size - 1).astype(np.int64), axis)
