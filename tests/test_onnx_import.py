@@ -149,10 +149,21 @@ def test_tensorflow() -> None:
 
         return tf.while_loop(lambda i, total: i < tf.shape(x)[1], step, [0, tf.zeros_like(x[:, 0])])[1]
 
-    for function, shape in ((images, (3, 8, 8, 2)), (decayed, (3, 5, 4))):
+    def products(x: Any) -> Any:  # the exporter compares the batch sizes of both operands
+        return tf.einsum("bij,bkj->bik", x, x)
+
+    def masked(x: Any) -> Any:  # and here the sizes of a product and of a tiled mask
+        mask = tf.tile(tf.zeros((1, 1, 3)), [tf.shape(x)[0], 3, 1])
+        return tf.einsum("bij,bjk->bik", products(x) + mask, x)
+
+    def resized(x: Any) -> Any:  # 9 times the scale 13 / 9 is 13 in float32 alone
+        return tf.image.resize(x, (5, 13))
+
+    cases: Any = ((images, (3, 8, 8, 2)), (decayed, (3, 5, 4)), (products, (2, 3, 4)), (masked, (2, 3, 4)))
+    for function, shape in (*cases, (resized, (2, 8, 9, 3))):
         free = (None, None, 4) if function is decayed else (None, *shape[1:])
         spec = [tf.TensorSpec(free, tf.float32, name="x")]
-        proto, _ = tf2onnx.convert.from_function(tf.function(function), input_signature=spec, opset=17)
+        proto, _ = tf2onnx.convert.from_function(tf.function(function), input_signature=spec, opset=18)
         x = rng.normal(size=shape).astype("float32")
         (want,) = reference(proto.SerializeToString(), x)
         np.testing.assert_allclose(onnx.load(proto).predict(x, verbose=0), want, rtol=1e-5, atol=1e-6)

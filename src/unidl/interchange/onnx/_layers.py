@@ -16,7 +16,7 @@ from unidl.graph.symbolic import TensorSpec
 from unidl.interchange.onnx._plain import read_node, read_value
 from unidl.interchange.onnx._plans import Planner
 from unidl.interchange.onnx._structures import DataDependentError, Graph, Model, OnnxError
-from unidl.interchange.onnx.importing._values import enter
+from unidl.interchange.onnx.importing._values import dtype_of, enter
 from unidl.layers import Layer
 from unidl.ops._opaque import opaque
 
@@ -47,6 +47,10 @@ class Weight(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.shape
+
+
+#: Nodes whose result has the shape that an input says, by the place of that input; the first is what is shaped.
+_SHAPED = {"Reshape": 1, "Expand": 1}
 
 
 class Operator(Layer):
@@ -96,6 +100,13 @@ class Operator(Layer):
 
     def _specs(self, values: list[Any]) -> list[TensorSpec]:
         """Ranks and dtypes of the outputs, found by running the node; sizes depend on values, so they are unknown."""
+        place = _SHAPED.get(self.node.op)
+        if place is not None and self.node.inputs[place] in self.reads:
+            (rank,) = values[self.reads.index(self.node.inputs[place])].shape
+            if rank is not None:
+                data = self.node.inputs[0]
+                shaped = values[self.reads.index(data)] if data in self.reads else self.constants[data]
+                return [TensorSpec((None,) * rank, dtype_of(shaped))]
         for fill in (0, 1):
             given = [active.to_tensor(np.full([2 if d is None else d for d in v.shape], fill), v.dtype) for v in values]
             try:

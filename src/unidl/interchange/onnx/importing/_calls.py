@@ -143,4 +143,6 @@ def _value(result: Any) -> Any:
     """NumPy gives scalars, and what is in an array of objects, in place of arrays without dimensions."""
     if isinstance(result, Dim):
         return _values.sizes([result]).reshape(())
+    if _values.is_host(result) and result.dtype == object and all(type(v) is int for v in result.flat):
+        return result.astype(np.int64)  # sizes of which none is unknown any more
     return np.asarray(result) if isinstance(result, (np.generic, int, float, bool)) else result

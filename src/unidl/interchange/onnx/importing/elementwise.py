@@ -12,6 +12,7 @@ from unidl.dtypes import is_float
 from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._host import np_dtype
+from unidl.interchange.onnx.importing._sizes import same_size
 from unidl.interchange.onnx.importing._table import TABLE, Entry, operator, put
 from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, has_sizes, is_host, rank_of, shape_of
 
@@ -72,8 +73,10 @@ def _binary(name: str) -> Any:
 
 def _same_size(a: Any, b: Any) -> bool:
     """Whether two sizes are equal, of which some are unknown while recording."""
-    if a is b or not (isinstance(a, Dim) or isinstance(b, Dim)):
-        return bool(a == b)
+    if same_size(a, b):
+        return True
+    if not (isinstance(a, Dim) or isinstance(b, Dim)):
+        return False
     if any(isinstance(v, int) and v < 0 for v in (a, b)):
         return False
     raise TypeError("the sizes are unknown")
@@ -124,8 +127,22 @@ def _pow(call: Call, a: Any, b: Any) -> Any:
     return o.power(a, cast(b, dtype))
 
 
+def _larger_size(a: Any, b: Any) -> Any:
+    """The size of two axes that are broadcast, of which one or both are unknown while recording."""
+    if same_size(a, b):
+        return a
+    if not (isinstance(a, Dim) or isinstance(b, Dim)):
+        return max(a, b)
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, int) and one in (0, 1):
+            return other
+    raise TypeError("the sizes are unknown")
+
+
 def _variadic(name: str) -> Any:
     def entry(call: Call, *xs: Any) -> Any:
+        if name == "maximum" and call.ops is not ops and any(has_sizes(x) for x in xs):
+            return functools.reduce(np.vectorize(_larger_size, otypes=[object]), xs)
         return functools.reduce(getattr(call.ops, name), [as_tensor(x) if call.ops is ops else x for x in xs])
 
     return entry

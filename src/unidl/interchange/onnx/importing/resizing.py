@@ -32,7 +32,7 @@ def _upsample_height_width(call: Call, x: Any) -> Any:
 
 def _upsampled(call: Call, x: Any, scales: list[float]) -> Any:
     mode = call.get("mode", "nearest")
-    call.room([d if isinstance(d, Dim) else int(d * s) for d, s in zip(shape_of(x), scales, strict=True)])
+    call.room([d if isinstance(d, Dim) else _length(d, s) for d, s in zip(shape_of(x), scales, strict=True)])
     settings = _Settings(call, "nearest" if mode == "nearest" else "linear", "asymmetric", "floor")
     for axis, scale in enumerate(scales):
         if scale != 1:
@@ -79,7 +79,7 @@ def _resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any 
         [
             d
             if isinstance(d, Dim)
-            else (given_sizes[axes.index(i)] if given_sizes else int(d * factors[axes.index(i)]))
+            else (given_sizes[axes.index(i)] if given_sizes else _length(d, factors[axes.index(i)]))
             if i in axes
             else d
             for i, d in enumerate(shape)
@@ -121,6 +121,11 @@ class _Settings:
         self.antialias = bool(call.get("antialias", 0))
         self.exclude = bool(call.get("exclude_outside", 0))
         self.fill = call.get("extrapolation_value", 0.0)
+
+
+def _length(size: int, scale: float) -> int:
+    """The length of a resized axis, in float32 as runtimes compute it: scales in files are float32."""
+    return math.floor(np.float32(size) * np.float32(scale))
 
 
 def _source(settings: _Settings, count: int, size: int, scale: np.float32, region: Any) -> np.ndarray:
@@ -168,7 +173,7 @@ def _axis_resized(
         if settings.mode == "nearest" and settings.transform == "asymmetric" and scale == int(scale):
             return ops.repeat(x, int(scale), axis)
         raise call.error(f"axis {axis} is resized, so its size must be known")
-    count = math.floor(size * scale) if want is None else want
+    count = _length(size, scale) if want is None else want
     call.room([count])
     places = _source(settings, count, size, np.float32(scale), region)
     if settings.mode == "nearest":
