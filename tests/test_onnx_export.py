@@ -187,13 +187,17 @@ def test_nets_load_back_on_every_engine(name: str, tmp_path: Path) -> None:
 
 
 @reads
-@pytest.mark.parametrize("case", [c for c in CASES if c.name not in HOST and EXHAUSTIVE], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [c for c in CASES if c.name not in HOST], ids=lambda case: case.name)
 def test_every_layer_loads_back(case: Case, tmp_path: Path) -> None:
     assert load is not None
+    """As a model of this engine, on two batch sizes and lengths."""
     layer, *_ = built(case)
-    path = tmp_path / "layer.onnx"
-    export(functional(case, layer), path)
+    model, path = functional(case, layer), tmp_path / "layer.onnx"
+    export(model, path)
+    model.run_eagerly = True  # without a recording of its own: TensorFlow takes long to make one
     loaded = load(path)
     for sizes in (SIZES, OTHER_SIZES):
         inputs, tensors = data(case, sizes)
-        agrees_flat(path, loaded, [*tree.flatten(inputs), *tree.flatten(tensors)])
+        given = [ops.convert_to_tensor(a) for a in (*tree.flatten(inputs), *tree.flatten(tensors))]
+        for have, want in zip(tree.flatten(loaded(given)), tree.flatten(model(given)), strict=True):
+            assert difference(active.to_numpy(have), active.to_numpy(want)) <= 1e-4
