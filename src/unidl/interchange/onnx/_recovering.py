@@ -136,12 +136,12 @@ def _matmul(importer: Any, call: Call, a: Any, b: Any) -> Any:
     return dense(importer, call.node.name, a, arrays[0], bias)
 
 
-@recover("BatchNormalization")
+@recover("BatchNormalization SpatialBN")
 def _batch_normalization(importer: Any, call: Call, x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:
     arrays = _arrays(scale, bias, mean, variance)
     if arrays is None or not _symbolic(x) or call.wants(1) or call.get("training_mode", 0) or rank_of(x) < 2:
         return None
-    if (call.version < 9 and not call.get("spatial", 1)) or any(a.shape != (shape_of(x)[1],) for a in arrays):
+    if any(a.shape != (shape_of(x)[1],) for a in arrays):
         return None
     layer = layers.BatchNormalization(
         axis=1, epsilon=call.get("epsilon", 1e-5), momentum=call.get("momentum", 0.9),

@@ -248,7 +248,7 @@ def _tree_ensemble_classifier(call: Call, x: Any) -> Any:
 def _two_classes(
     call: Call, scores: np.ndarray, found: np.ndarray, base: np.ndarray, labels: Any, post: str
 ) -> tuple[Any, Any]:
-    """As onnxruntime: the second class wins by its own score alone; where it has none, the first one's stands for it."""
+    """As onnxruntime: the second class wins by its own score; where it has none, the first one's stands for it."""
     weights = call.get("class_weights_as_tensor")
     weights = np.asarray(call.get("class_weights") if weights is None else weights)
     likely = bool((weights >= 0).all())  # weights are probabilities

@@ -330,6 +330,11 @@ def _slice(call: Call, x: Any, starts: Any, ends: Any, axes: Any = None, steps: 
     )
 
 
+@operator("DynamicSlice", host=True)
+def _dynamic_slice(call: Call, x: Any, starts: Any, ends: Any, axes: Any = None) -> Any:
+    return _slice(call, x, starts, ends, axes)
+
+
 @operator("Slice", 1, host=True)
 def _slice_attributes(call: Call, x: Any) -> Any:
     starts, ends = call.need("starts"), call.need("ends")
