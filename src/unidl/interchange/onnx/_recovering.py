@@ -272,18 +272,10 @@ _DEFAULT_ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", 
 
 @recover("LSTM GRU RNN")
 def _recurrent(
-    importer: Any,
-    call: Call,
-    x: Any,
-    w: Any,
-    r: Any,
-    b: Any = None,
-    lengths: Any = None,
-    h0: Any = None,
-    c0: Any = None,
-    p: Any = None,
-) -> Any:
+    importer: Any, call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, *more: Any,
+) -> Any:  # fmt: skip
     arrays, kind = _arrays(w, r, b), call.node.op
+    h0, c0, p = (*more, None, None, None)[:3]
     directions = 2 if call.get("direction", "forward") == "bidirectional" else 1
     plain = lengths is None and p is None and not call.get("clip") and not call.get("input_forget", 0)
     usual = call.get("activations", _DEFAULT_ACTIVATIONS[kind] * directions) == _DEFAULT_ACTIVATIONS[kind] * directions

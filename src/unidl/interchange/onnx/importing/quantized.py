@@ -13,7 +13,7 @@ from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, is_host, on_host, rank_of, shape_of
 from unidl.interchange.onnx.importing.activations import flattened
-from unidl.interchange.onnx.importing.shapes import cast, target
+from unidl.interchange.onnx.importing.casting import cast, target
 from unidl.interchange.onnx.importing.windows import average_pool, convolve, window
 
 _RANGES = {"int4": (-8, 7), "uint4": (0, 15), "int2": (-2, 1), "uint2": (0, 3)}
