@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import unidl
 import unidl.onnx
@@ -120,3 +122,30 @@ def models_of(example: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> l
                 trace = trace.tb_next
     parts = [p for v in found if isinstance(v, unidl.Model) for p in (v, *v._flatten_layers())]
     return list({id(p): p for p in parts if getattr(p, "_net", None) is not None}.values())
+
+
+# -- models of nodes ----------------------------------------------------------------------------------
+
+
+def reference(model: bytes, *inputs: np.ndarray) -> list[np.ndarray]:
+    """What onnxruntime computes."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {i.name: x for i, x in zip(session.get_inputs(), inputs, strict=True)})
+
+
+def built(
+    nodes: Any, inputs: Any, outputs: Any, weights: Any = (), opset: int = 13, domains: Any = (), **kwargs: Any
+) -> bytes:
+    """A model of nodes; inputs and outputs are name → shape (float32)."""
+
+    def values(given: Any) -> Any:
+        return [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in given.items()]
+
+    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in dict(weights).items()]
+    graph = helper.make_graph(list(nodes), "graph", values(inputs), values(outputs), tensors)
+    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
+    return helper.make_model(
+        graph, opset_imports=imports, ir_version=kwargs.pop("ir_version", 8), **kwargs
+    ).SerializeToString()

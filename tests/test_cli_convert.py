@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import unidl.onnx
 from unidl import layers
 from unidl.cli import main
 from unidl.interchange.onnx._describing import describe
+from unidl.interchange.onnx.exporting._parity import run
 from unidl.onnx import export
 
 pytestmark = pytest.mark.once
@@ -79,7 +81,8 @@ def test_what_cannot_be_converted(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "are for ONNX" in failed(capsys, "convert", source, str(tmp_path / "b.keras"), "--opset", "17")
     assert "`opset` must be an int" in failed(capsys, "convert", source, target, "--opset", "3")
     assert "missing.keras" in failed(capsys, "convert", str(tmp_path / "missing.keras"), target)
-    assert "is no .keras, .onnx or .py file" in failed(capsys, "convert", str(tmp_path / "net.txt"), target)
+    assert "is no .keras, .h5, .onnx or .py file" in failed(capsys, "convert", str(tmp_path / "net.txt"), target)
+    assert "an engine's own format" in failed(capsys, "convert", str(tmp_path / "net.pt2"), target)
     assert Path(target).read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net.keras", "net.onnx", "w.safetensors"]
 
@@ -100,6 +103,27 @@ def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No --input for words" in failed(capsys, "run", path)
     assert "one array too many" in failed(capsys, "run", path, "--input", named, "--input", str(tmp_path / "words.npy"))
     assert "write them to a .npz file" in failed(capsys, "run", path, "--input", named, "--output", "out.npy")
+    np.save(tmp_path / "wide.npy", words.astype("int64"))  # as NumPy writes integers
+    assert main(["run", path, "--input", str(tmp_path / "wide.npy")]) == 0
+    np.save(tmp_path / "far.npy", words.astype("int64") + 2**40)
+    assert "takes int32, but int64" in failed(capsys, "run", path, "--input", str(tmp_path / "far.npy"))
+    assert "the model has no input 'word'" in failed(capsys, "run", path, "--input", "word=words.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}], object))
+    assert "objects.npy is no .npy or .npz file" in failed(
+        capsys, "run", path, "--input", str(tmp_path / "objects.npy")
+    )
+
+
+def test_weights_of_pytorch(tmp_path: Path) -> None:
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    small().save(tmp_path / "net.keras")
+    source, target = tmp_path / "net.pth", tmp_path / "net.onnx"
+    assert main(["convert", str(source), str(target), "--model", str(tmp_path / "net.keras")]) == 0
+    x = np.ones((2, 4), "float32")
+    np.testing.assert_allclose(run(target, [x])[0], net(torch.from_numpy(x)).detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
 # -- describing ----------------------------------------------------------------------------------------
@@ -119,6 +143,23 @@ def test_describe(external: bool, tmp_path: Path) -> None:
         ("small/out/kernel", (4, 300), "float32", 4800, file),
         ("small/out/bias", (300,), "float32", 1200, file),
     ]
+
+
+def test_inspect(tmp_path: Path) -> None:
+    """From the shell, where nothing has been imported; weights that are inputs too, as old files have it, once."""
+    path = tmp_path / "net.onnx"
+    export(small(), path, opset=17)
+    proto = onnx.load(path)
+    for held in proto.graph.initializer:
+        proto.graph.input.append(onnx.helper.make_tensor_value_info(held.name, held.data_type, held.dims))
+    onnx.save(proto, path)
+    found = subprocess.run([sys.executable, "-m", "unidl", "inspect", str(path)], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    for line in ("net.onnx: ONNX model", "kernel  [4, 3] float32  48 B", "inputs: x float32[batch, 4]\n", "2 arrays"):
+        assert line in found.stdout
+    path.write_bytes(path.read_bytes()[:-9])
+    found = subprocess.run([sys.executable, "-m", "unidl", "inspect", str(path)], capture_output=True, text=True)
+    assert found.returncode == 1 and found.stderr.startswith(f"unidl: {path} is no ONNX file, or it is damaged")
 
 
 def test_describe_what_is_no_onnx_file(tmp_path: Path) -> None:

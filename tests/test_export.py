@@ -239,3 +239,12 @@ def test_structures_of_inputs(tmp_path: Path) -> None:
         block = mx.gluon.SymbolBlock.imports(f"{path}-symbol.json", ["a", "b"], f"{path}-0000.params")
         found = dict(zip(("far", "sum"), block(*(mx.np.array(v) for v in values.values())), strict=True))
     np.testing.assert_allclose(active.to_numpy(found["sum"]), np.full(4, 7.0), rtol=1e-6)
+
+
+@pytest.mark.skipif("mxnet" not in FORMATS, reason="a format of MXNet")
+def test_the_command_names_symbols_as_asked_for(tmp_path: Path) -> None:
+    from unidl.cli import main
+
+    unidl.Sequential([unidl.Input((4,)), layers.Dense(2)]).save(tmp_path / "net.keras")
+    assert main(["convert", str(tmp_path / "net.keras"), str(tmp_path / "net-symbol.json")]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net-0000.params", "net-symbol.json", "net.keras"]

@@ -204,6 +204,30 @@ def test_run_eagerly_gives_the_same() -> None:
     np.testing.assert_allclose(host(model(value)), replayed, rtol=1e-6)
 
 
+def test_control_flow_in_a_functional_model_runs_eagerly() -> None:
+    x = inputs = unidl.Input((4, 3))
+    x = ops.scan(lambda total, row: (total + row, total * 2), ops.zeros_like(x[:, 0]), ops.swapaxes(x, 0, 1))[1]
+    model = unidl.Model(
+        inputs, ops.cond(ops.sum(x) > 0, lambda: ops.while_loop(lambda a: ops.sum(a) < 9, _twice, x), lambda: -x)
+    )
+    for value in (np.ones((2, 4, 3), "float32"), -np.ones((2, 4, 3), "float32")):
+        model.run_eagerly = False
+        replayed = host(model(value))
+        model.run_eagerly = True
+        np.testing.assert_allclose(host(model(value)), replayed, rtol=1e-6)
+
+
+def _twice(value: Any) -> Any:
+    return value * 2
+
+
+def test_a_constant_of_a_functional_model_is_recorded() -> None:
+    inputs = unidl.Input((3,))
+    model = unidl.Model(inputs, inputs * ops.cast(ops.arange(3), "float32"))
+    assert [n.op.name for n in model.graph().nodes] == ["multiply"]
+    np.testing.assert_array_equal(host(model(np.ones((2, 3), "float32"))), [[0, 1, 2]] * 2)
+
+
 def test_a_graph_can_be_asked_for_and_read() -> None:
     model = mlp(name="net")
     text = str(model.graph())

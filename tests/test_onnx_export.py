@@ -34,11 +34,10 @@ EXHAUSTIVE = active.name == "numpy"
 
 #: Layers that run Python code on values, of which there is no graph.
 HOST = {
-    **dict.fromkeys(("hashing", "hashing_salted", "hashing_masked", "crossing"), "hashes are computed by the host"),
-    **dict.fromkeys(("integers", "integers_oov", "integers_tf_idf"), "the vocabulary is a table of the host"),
+    **dict.fromkeys(("hashing", "hashing_salted", "hashing_masked"), "texts are hashed, on the host"),
 }
 #: Layers that need a newer opset than 13, and which.
-NEWER = dict.fromkeys(("equalization", "equalization_bins", "clahe", "clahe_any_size"), 16)
+NEWER = {**dict.fromkeys(("equalization", "equalization_bins", "clahe", "clahe_any_size"), 16), "crossing": 18}
 
 
 def op_types(path: Path) -> list[str]:
@@ -59,7 +58,7 @@ def test_every_layer(case: Case, tmp_path: Path) -> None:
         return
     opsets = [None, 13] if sum(map(ord, case.name)) % 5 else [None, 17, 13]
     for opset in opsets:
-        if opset == 13 and case.name in NEWER:
+        if opset is not None and opset < NEWER.get(case.name, 0):
             with pytest.raises(GraphError, match=f"needs opset {NEWER[case.name]}"):
                 export(model, path, opset=opset)
             continue
@@ -187,13 +186,17 @@ def test_nets_load_back_on_every_engine(name: str, tmp_path: Path) -> None:
 
 
 @reads
-@pytest.mark.parametrize("case", [c for c in CASES if c.name not in HOST and EXHAUSTIVE], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [c for c in CASES if c.name not in HOST], ids=lambda case: case.name)
 def test_every_layer_loads_back(case: Case, tmp_path: Path) -> None:
     assert load is not None
+    """As a model of this engine, on two batch sizes and lengths."""
     layer, *_ = built(case)
-    path = tmp_path / "layer.onnx"
-    export(functional(case, layer), path)
+    model, path = functional(case, layer), tmp_path / "layer.onnx"
+    export(model, path)
+    model.run_eagerly = True  # without a recording of its own: TensorFlow takes long to make one
     loaded = load(path)
     for sizes in (SIZES, OTHER_SIZES):
         inputs, tensors = data(case, sizes)
-        agrees_flat(path, loaded, [*tree.flatten(inputs), *tree.flatten(tensors)])
+        given = [ops.convert_to_tensor(a) for a in (*tree.flatten(inputs), *tree.flatten(tensors))]
+        for have, want in zip(tree.flatten(loaded(given)), tree.flatten(model(given)), strict=True):
+            assert difference(active.to_numpy(have), active.to_numpy(want)) <= 1e-4

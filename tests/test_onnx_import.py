@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import onnx as onnx_package
-import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from onnx_models import built, reference
 from torch import nn
 
 import unidl
@@ -20,30 +20,6 @@ from unidl import onnx, ops
 from unidl.backend import active
 
 trains = pytest.mark.skipif(not active.trains, reason="this backend does not train")
-
-
-def reference(model: bytes, *inputs: np.ndarray) -> list[np.ndarray]:
-    """What onnxruntime computes."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {i.name: x for i, x in zip(session.get_inputs(), inputs, strict=True)})
-
-
-def built(
-    nodes: Any, inputs: Any, outputs: Any, weights: Any = (), opset: int = 13, domains: Any = (), **kwargs: Any
-) -> bytes:
-    """A model of nodes; inputs and outputs are name → shape (float32)."""
-
-    def values(given: Any) -> Any:
-        return [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in given.items()]
-
-    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in dict(weights).items()]
-    graph = helper.make_graph(list(nodes), "graph", values(inputs), values(outputs), tensors)
-    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
-    return helper.make_model(
-        graph, opset_imports=imports, ir_version=kwargs.pop("ir_version", 8), **kwargs
-    ).SerializeToString()
 
 
 def exported(module: nn.Module, x: torch.Tensor, dynamo: bool, dims: Any = (0,)) -> bytes:
@@ -246,68 +222,6 @@ def test_control_flow(tmp_path: Path) -> None:
             np.testing.assert_allclose(ops.convert_to_numpy(net(x)), reference(data, x)[0], rtol=1e-6)
 
 
-# -- files as old tools wrote them -----------------------------------------------------------------
-
-
-def test_cntk_style() -> None:
-    """CNTK 2: opset 7, a fixed batch of 1 that is meant to vary, weights with leading ones, Reshape with zeros."""
-    rng = np.random.default_rng(0)
-    weights = {
-        "W": rng.normal(size=(6, 3, 3, 3)).astype("float32"), "b": rng.normal(size=(1, 6, 1, 1)).astype("float32"),
-        "R": rng.normal(size=(96, 5)).astype("float32"), "c": rng.normal(size=(1, 5)).astype("float32"),
-        "to": np.array([0, 96]),
-    }  # fmt: skip
-    nodes = [
-        helper.make_node("Conv", ["x", "W"], ["conv"], kernel_shape=[3, 3], auto_pad="SAME_UPPER", strides=[1, 1]),
-        helper.make_node("Add", ["conv", "b"], ["biased"]),
-        helper.make_node("Relu", ["biased"], ["active"]),
-        helper.make_node("AveragePool", ["active"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2], auto_pad="VALID"),
-        helper.make_node("Reshape", ["pooled", "to"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "R", "c"], ["scores"]),
-        helper.make_node("Softmax", ["scores"], ["y"], axis=1),
-    ]
-    data = built(nodes, {"x": [1, 3, 8, 8]}, {"y": [1, 5]}, weights, opset=7, ir_version=3, producer_name="CNTK")
-    model = onnx.load(data, shapes={"x": (None, 3, 8, 8)})
-    x = rng.normal(size=(4, 3, 8, 8)).astype("float32")
-    for row, got in zip(x, model.predict(x, verbose=0), strict=True):
-        np.testing.assert_allclose(got, reference(data, row[None])[0][0], rtol=1e-4, atol=1e-6)
-
-
-def test_pytorch_1_style() -> None:
-    """PyTorch 1.0: initializers among the inputs, numbers as names, `Dropout` with a ratio, constants as nodes."""
-    rng = np.random.default_rng(0)
-    weights = {"1": rng.normal(size=(4, 3)).astype("float32"), "2": rng.normal(size=4).astype("float32")}
-    two = numpy_helper.from_array(np.float32(2))
-    nodes = [
-        helper.make_node("Gemm", ["0", "1", "2"], ["3"], alpha=1.0, beta=1.0, transB=1),
-        helper.make_node("Dropout", ["3"], ["4", "5"], ratio=0.5),
-        helper.make_node("Constant", [], ["6"], value=two),
-        helper.make_node("Pow", ["4", "6"], ["7"]),
-    ]
-    inputs = {"0": [2, 3], "1": [4, 3], "2": [4]}
-    data = built(nodes, inputs, {"7": [2, 4]}, weights, opset=9, ir_version=3)
-    x = rng.normal(size=(2, 3)).astype("float32")
-    model = onnx.load(data)
-    assert len(model.inputs) == 1 and len(model.trainable_variables) == 2
-    np.testing.assert_allclose(model.predict(x, verbose=0), (x @ weights["1"].T + weights["2"]) ** 2, rtol=1e-5)
-
-
-def test_first_opsets() -> None:
-    """Caffe2 and the first exporters: `broadcast` and `axis`, `consumed_inputs`, attributes that became inputs."""
-    nodes = [
-        helper.make_node("Add", ["x", "bias"], ["a"], broadcast=1, axis=1, consumed_inputs=[0, 0]),
-        helper.make_node("Reshape", ["a"], ["b"], shape=[0, -1], consumed_inputs=[0]),
-        helper.make_node("Clip", ["b"], ["c"], min=0.5, max=2.0),
-        helper.make_node("Slice", ["c"], ["d"], axes=[1], starts=[0], ends=[4]),
-        helper.make_node("Squeeze", ["d"], ["y"], axes=[0]),
-    ]
-    bias = np.array([0, 1, 2], "float32")
-    data = built(nodes, {"x": [1, 3, 2]}, {"y": [4]}, {"bias": bias}, opset=4, ir_version=3)
-    x = np.arange(6, dtype="float32").reshape(1, 3, 2) / 4
-    want = np.clip((x + bias[:, None]).reshape(1, -1), 0.5, 2)[0, :4]
-    np.testing.assert_allclose(onnx.prepare(data)([x])[0], want)
-
-
 # -- quantized models ------------------------------------------------------------------------------
 
 
@@ -347,87 +261,6 @@ def test_packed_weights(kind: str) -> None:
     want = x @ (weight.astype("float32") * weights["s"])
     np.testing.assert_allclose(onnx.prepare(data)([x])[0], want, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(onnx.load(data).predict(x, verbose=0), want, rtol=1e-4, atol=1e-5)
-
-
-def _contrib(op: str, inputs: dict[str, Any], **attributes: Any) -> tuple[bytes, list[np.ndarray]]:
-    """A model of one of onnxruntime's own operators, its inputs all given, and what onnxruntime computes."""
-    names = [n if v is not None else "" for n, v in inputs.items()]
-    outputs = ["y", "m"] if op == "EmbedLayerNormalization" else ["y"]
-    node = helper.make_node(op, names, outputs, domain="com.microsoft", **attributes)
-    given = {n: np.asarray(v) for n, v in inputs.items() if v is not None}
-    values = [
-        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in given.items()
-    ]
-    kind = TensorProto.UINT8 if op.startswith("QLinear") else TensorProto.FLOAT
-    graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", kind, None)])
-    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-    data = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
-    return data, list(given.values())
-
-
-_U = {k: (np.float32(s), np.uint8(z)) for k, s, z in (("a", 0.1, 9), ("b", 0.2, 3), ("c", 0.05, 128), ("y", 0.3, 7))}
-
-
-def _u(*names: str) -> dict[str, Any]:
-    """Scales and zero points."""
-    return {f"{n}{i}": v for n in names for i, v in enumerate(_U[n])}
-
-
-_R = np.random.default_rng(3)
-
-
-def _f(*shape: int) -> np.ndarray:
-    return _R.normal(size=shape).astype("float32")
-
-
-def _q(*shape: int) -> np.ndarray:
-    return _R.integers(0, 255, shape).astype("uint8")
-
-
-CONTRIB: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "Gelu": ({"x": _f(2, 3)}, {}),
-    "FastGelu": ({"x": _f(2, 3), "b": _f(3)}, {}),
-    "BiasGelu": ({"x": _f(2, 3), "b": _f(3)}, {}),
-    "QuickGelu": ({"x": _f(2, 3)}, {}),
-    "FusedMatMul": ({"a": _f(4, 2, 3), "b": _f(4, 5, 3)}, {"transB": 1, "alpha": 0.5}),
-    "FusedConv": (
-        {"x": _f(1, 2, 5, 5), "w": _f(3, 2, 3, 3), "b": _f(3)}, {"activation": "Relu", "kernel_shape": [3, 3]}),
-    "FusedGemm": ({"a": _f(2, 3), "b": _f(3, 4), "c": _f(4)}, {"activation": "LeakyRelu", "activation_alpha": 0.1}),
-    "SkipLayerNormalization": (
-        {"x": _f(2, 3, 4), "s": _f(2, 3, 4), "g": _f(4), "b": _f(4), "c": _f(4)}, {"epsilon": 1e-5}),
-    "SkipSimplifiedLayerNormalization": ({"x": _f(2, 3, 4), "s": _f(2, 3, 4), "g": _f(4)}, {"epsilon": 1e-5}),
-    "Attention": (
-        {"x": _f(2, 3, 4), "w": _f(4, 12), "b": _f(12), "m": np.array([[1, 1, 0], [1, 1, 1]], "int32")},
-        {"num_heads": 2}),
-    "MultiHeadAttention": ({"q": _f(2, 3, 4), "k": _f(2, 5, 4), "v": _f(2, 5, 4), "b": _f(12)}, {"num_heads": 2}),
-    "EmbedLayerNormalization": (
-        {"i": np.array([[1, 2, 0]], "int32"), "s": np.array([[0, 1, 1]], "int32"), "w": _f(4, 6), "p": _f(5, 6),
-         "t": _f(2, 6), "g": _f(6), "b": _f(6)}, {"epsilon": 1e-5}),
-    "QLinearAdd": ({"a": _q(2, 3), **_u("a"), "b": _q(2, 3), **_u("b"), **_u("y")}, {}),
-    "QLinearMul": ({"a": _q(2, 3), **_u("a"), "b": _q(2, 3), **_u("b"), **_u("y")}, {}),
-    "QLinearSigmoid": ({"x": _q(2, 3), **_u("c"), "ys": np.float32(0.004), "yz": np.uint8(0)}, {}),
-    "QLinearLeakyRelu": ({"x": _q(2, 3), **_u("c"), **_u("a")}, {"alpha": 0.1}),
-    "QLinearGlobalAveragePool": ({"x": _q(1, 2, 3, 3), **_u("c"), **_u("a")}, {}),
-    "QLinearConcat": ({**_u("y"), "a": _q(2, 3), **_u("a"), "b": _q(2, 3), **_u("b")}, {"axis": 1}),
-    "DynamicQuantizeMatMul": (
-        {"a": _f(3, 4), "b": _R.integers(-127, 127, (4, 5)).astype("int8"), "s": np.float32(0.02)}, {}),
-    "MatMulIntegerToFloat": (
-        {"a": _q(3, 4), "b": _R.integers(-127, 127, (4, 5)).astype("int8"), "as": np.float32(0.1),
-         "bs": np.float32(0.02), "az": np.uint8(120)}, {}),
-    "MatMulNBits": ({"a": _f(2, 32), "b": _q(4, 2, 8), "s": _f(8)}, {"K": 32, "N": 4, "bits": 4, "block_size": 16}),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("op", sorted(CONTRIB))
-def test_operators_of_onnxruntime(op: str) -> None:
-    inputs, attributes = CONTRIB[op]
-    data, given = _contrib(op, inputs, **attributes)
-    (want,), (got,) = reference(data, *given), onnx.prepare(data)(given)
-    if want.dtype == np.uint8:
-        assert np.abs(want.astype(int) - got.astype(int)).max() <= 1
-    else:
-        # onnxruntime approximates tanh and erf in some of these.
-        np.testing.assert_allclose(got, want, rtol=2e-3, atol=2e-3 if "Gelu" in op else 1e-4)
 
 
 # -- what is missing, and how it is supplied -------------------------------------------------------

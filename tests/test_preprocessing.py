@@ -347,3 +347,48 @@ def test_a_stack_that_begins_with_a_text_layer_takes_strings_without_an_input():
     back = layers.StringLookup(vocabulary=["a", "b"], invert=True)
     assert vectorize.takes_strings and not back.takes_strings
     assert not layers.IntegerLookup(vocabulary=[1, 2]).takes_strings
+
+
+# -- in recordings ---------------------------------------------------------------------------------
+
+
+_FAR = [2**62 + 1, -(2**62), 2**53 + 1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {}, {"mask_token": 0}, {"mask_token": 0, "num_oov_indices": 3}, {"num_oov_indices": 2, "output_mode": "count"},
+        {"mask_token": 0, "output_mode": "multi_hot"}, {"invert": True}, {"output_mode": "one_hot"},
+        {"idf_weights": [0.5, 1.5, 2.0, 3.0], "output_mode": "tf_idf"},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_lookups_of_integers_are_recorded_as_ops(more):
+    layer = layers.IntegerLookup(vocabulary=[8, -5, 2**53, 2**62], **more)
+    inputs = unidl.Input((5,), dtype="int64")
+    model = unidl.Model(inputs, layer(inputs))
+    assert not model.graph().opaque
+    values = np.array([[8, -5, 2**53, 2**62, 7], _FAR, [0, 1, 2, 3, 4]])
+    np.testing.assert_allclose(host(model(values)), host(layer(values)), rtol=1e-6)
+    if not more:
+        layer.set_vocabulary([0, 1])
+        np.testing.assert_array_equal(host(model(values))[2], [1, 2, 0, 0, 0])
+
+
+def test_lookups_that_raise_or_hash_stay_on_the_host():
+    for more in ({"num_oov_indices": 0}, {"num_oov_indices": 2, "oov_method": "farmhash"}):
+        layer = layers.IntegerLookup(vocabulary=[8, 5], **more)
+        inputs = unidl.Input((2,), dtype="int64")
+        model = unidl.Model(inputs, layer(inputs))
+        assert model.graph().opaque
+        np.testing.assert_array_equal(host(model(np.array([[5, 8]]))), host(layer(np.array([[5, 8]]))))
+
+
+def test_crossings_of_integers_are_recorded_as_ops():
+    layer = layers.HashedCrossing(10**6 + 3)
+    inputs = [unidl.Input((1,), dtype="int64"), unidl.Input((), dtype="int32")]
+    model = unidl.Model(inputs, layer(inputs))
+    assert not model.graph().opaque
+    first, second = np.array(_FAR)[:, None], np.arange(-2, 3, dtype="int32")
+    np.testing.assert_array_equal(host(model([first, second])), host(layer([first, second])))

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 _WEIGHTS = (".safetensors", ".weights.h5", ".weights.json")
+#: A `state_dict` of PyTorch; without --model such a name means an exported program.
+_STATES = (".pt", ".pth")
+_SYMBOL = "-symbol.json"
+#: What engines read, and unidl does not.
+_PROGRAMS = (".pt", ".pth", ".pt2", _SYMBOL, ".params", ".pb")
 #: End of a file's name to the format of `Model.export`.
-_FORMATS = {".pt2": "torch", ".pt": "torchscript", "-symbol.json": "mxnet"}
+_FORMATS = {".pt2": "torch", ".pt": "torchscript", _SYMBOL: "mxnet"}
+
+
+_KINDS = {"keras": "a model of Keras", "weights": "weights alone"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,14 +60,15 @@ def _read(source: str, of: str | None) -> Any:
     Raises:
         ValueError: if the file's name does not say what it is.
     """
-    if source.endswith(_WEIGHTS):
+    if source.endswith(_WEIGHTS if of is None else (*_WEIGHTS, *_STATES)):
         if of is None:
             raise ValueError(f"{source} holds weights only: say with --model of which model they are.")
         model = _read(of, None)
         model.load_weights(source)
         return model
     if of is not None:
-        raise ValueError(f"--model is for files of weights ({', '.join(_WEIGHTS)}), and {source} is none.")
+        known = ", ".join((*_WEIGHTS, *_STATES))
+        raise ValueError(f"--model is for files of weights ({known}), and {source} is none.")
     if source.endswith((".keras", ".h5")):
         from unidl.saving import load_model
 
@@ -72,7 +82,12 @@ def _read(source: str, of: str | None) -> Any:
         from unidl.testing.compare_worker import load
 
         return load(script, name)[0]
-    raise ValueError(f"{source} is no .keras, .onnx or .py file, nor a file of weights ({', '.join(_WEIGHTS)}).")
+    if source.endswith(_PROGRAMS) or Path(source, "saved_model.pb").exists():
+        raise ValueError(
+            f"{source} is an engine's own format, of which unidl makes no model: convert the .keras or .onnx file "
+            f"that it came from. A state_dict of PyTorch ({', '.join(_STATES)}) is read with --model."
+        )
+    raise ValueError(f"{source} is no .keras, .h5, .onnx or .py file, nor a file of weights ({', '.join(_WEIGHTS)}).")
 
 
 def _write(model: Any, target: str, arguments: argparse.Namespace) -> str:
@@ -97,8 +112,9 @@ def _write(model: Any, target: str, arguments: argparse.Namespace) -> str:
     elif format == "weights":
         model.save_weights(target)
     else:
-        model.export(target, format=format)
-    return f"{target}: {format}"
+        # MXNet names two files by a prefix.
+        model.export(target.removesuffix(_SYMBOL) if format == "mxnet" else target, format=format, verbose=False)
+    return f"{target}: {_KINDS.get(format, format)}"
 
 
 def _format_of(target: str) -> str:

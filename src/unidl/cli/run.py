@@ -9,7 +9,7 @@ import argparse
 import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         prepared = importlib.import_module("unidl.onnx").prepare(arguments.model)
-        results = prepared(_inputs(arguments.input, [v.name for v in prepared.inputs]))
+        given = _inputs(arguments.input, [v.name for v in prepared.inputs])
+        kinds = {v.name: v.dtype for v in prepared.inputs}
+        results = prepared({name: _as(array, kinds.get(name, "")) for name, array in given.items()})
         found = {v.name: np.asarray(r) for v, r in zip(prepared.outputs, results, strict=True)}
         if arguments.output:
             _write(Path(arguments.output), found)
@@ -57,24 +59,56 @@ def _inputs(given: list[str], names: list[str]) -> dict[str, np.ndarray]:
     Raises:
         ValueError: if their number is not that of the inputs.
     """
-    import numpy as np
-
     arrays: dict[str, np.ndarray] = {}
     left = [n for n in names if n not in {g.partition("=")[0] for g in given}]
     for entry in given:
         name, equals, file = entry.partition("=")
         if equals and name in names:
-            arrays[name] = np.load(file, allow_pickle=False)
+            arrays[name] = _read(file)
+        elif equals and not Path(entry).exists():
+            raise ValueError(f"--input {entry}: the model has no input {name!r}; its inputs are {', '.join(names)}.")
         elif entry.endswith(".npz"):
-            with np.load(entry, allow_pickle=False) as several:
-                arrays.update({key: several[key] for key in several.files})
+            arrays.update(_read(entry))
         elif left:
-            arrays[left.pop(0)] = np.load(entry, allow_pickle=False)
+            arrays[left.pop(0)] = _read(entry)
         else:
             raise ValueError(f"{entry} is one array too many: the model has the inputs {', '.join(names)}.")
     if missing := [n for n in names if n not in arrays]:
         raise ValueError(f"No --input for {', '.join(missing)}; the model has the inputs {', '.join(names)}.")
     return arrays
+
+
+def _read(file: str) -> Any:
+    """The array in a .npy file, or those in a .npz file by name.
+
+    Raises:
+        ValueError: naming the file, if it is neither, or holds Python objects.
+    """
+    import numpy as np
+
+    try:
+        found = np.load(file, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            return {key: found[key] for key in found.files}
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{file} is no .npy or .npz file of numbers: {error}") from None
+
+
+def _as(array: Any, dtype: str) -> Any:
+    """Floats as the float that the model takes, integers as the integer if it holds them: NumPy writes the widest."""
+    import numpy as np
+
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        return array
+    if not isinstance(array, np.ndarray) or not {wanted.kind, array.dtype.kind} <= set("iuf"):
+        return array
+    cast = array.astype(wanted)
+    same_kind = array.dtype.kind == "f" if wanted.kind == "f" else array.dtype.kind in "iu"
+    return cast if same_kind and (wanted.kind == "f" or np.array_equal(cast, array)) else array
 
 
 def _write(path: Path, found: dict[str, np.ndarray]) -> None:

@@ -68,6 +68,7 @@ readers: dict[str, str | Callable[[Path], Contents]] = {
     ".hdf5": "unidl.saving._listing:hdf5_file",
     ".weights.json": "unidl.saving._listing:shards",
     ".safetensors": "unidl.saving._listing:safetensors_file",
+    ".onnx": "unidl.interchange.onnx._describing:contents",
 }
 
 
@@ -107,4 +108,5 @@ def insert(tree: dict[str, Any], parts: list[str], array: Array) -> None:
     for part in parts[:-1]:
         below = tree.setdefault(part, {})
         tree = below if isinstance(below, dict) else tree.setdefault(f"{part} (group)", {})
-    tree[parts[-1]] = array
+    name = parts[-1]
+    tree[f"{name} (array)" if name in tree else name] = array

@@ -198,6 +198,11 @@ def minimum(F: Any, x1: Any, x2: Any) -> Any:
 
 def mod(F: Any, x1: Any, x2: Any) -> Any:
     _no_bools(F, x1, x2)
+    if F.dtype(x2 if _is_number(x1) else x1) == "int64":  # mxnet goes through float64
+        x1, x2 = _tensor(F, x1, x2), _tensor(F, x2, x1)
+        nonzero = F._npi_not_equal_scalar(x2, scalar="0")
+        rest = _subtract(F, x1, multiply(F, floor_divide(F, x1, x2), x2))
+        return multiply(F, rest, cast_to(F, noted(F, nonzero, F.shape(x2), "bool"), "int64"))
     remainder = _mod(F, x1, x2)
     if F.dtype(x2 if _is_number(x1) else x1) not in FLOATS or (_is_number(x2) and x2):
         return remainder
@@ -219,8 +224,14 @@ def floor_divide(F: Any, x1: Any, x2: Any) -> Any:
         return F.BlockGrad(where(F, beyond, step, exact))
     # Integers: mxnet divides them in float32; float64 is exact up to 2**53. By 0 it is 0.
     zero = noted(F, F._npi_equal_scalar(x2, scalar="0"), F.shape(x2), "bool")
-    wide = [cast_to(F, x, "float64") for x in (x1, add(F, x2, cast_to(F, zero, dtype)))]
-    quotient = cast_to(F, F._npi_floor(divide(F, *wide)), dtype)
+    divisor = cast_to(F, add(F, x2, cast_to(F, zero, dtype)), "float64")
+
+    def nearly(x: Any) -> Any:
+        return cast_to(F, F._npi_floor(divide(F, cast_to(F, x, "float64"), divisor)), dtype)
+
+    quotient = nearly(x1)
+    if dtype == "int64":  # what was rounded off leaves a small rest
+        quotient = add(F, quotient, nearly(_subtract(F, x1, multiply(F, quotient, x2))))
     return multiply(F, quotient, cast_to(F, F._npi_logical_not(zero), dtype))
 
 

@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from unidl.saving.inspecting import Array, Contents, insert
+
 #: ``TensorProto.DataType`` to unidl's names and the bits of an element.
 _TYPES = {
     1: ("float32", 32), 2: ("uint8", 8), 3: ("int8", 8), 4: ("uint16", 16), 5: ("int16", 16), 6: ("int32", 32),
     7: ("int64", 64), 8: ("string", 0), 9: ("bool", 8), 10: ("float16", 16), 11: ("float64", 64), 12: ("uint32", 32),
     13: ("uint64", 64), 14: ("complex64", 64), 15: ("complex128", 128), 16: ("bfloat16", 16), 17: ("float8_e4m3fn", 8),
     18: ("float8_e4m3fnuz", 8), 19: ("float8_e5m2", 8), 20: ("float8_e5m2fnuz", 8), 21: ("uint4", 4), 22: ("int4", 4),
+    23: ("float4_e2m1fn", 4), 24: ("float8_e8m0fnu", 8), 25: ("uint2", 2), 26: ("int2", 2),
 }  # fmt: skip
 _LARGEST_NAME = 1 << 16
 
@@ -135,8 +138,8 @@ def _model(fields: _Fields) -> Described:
 
 def _graph(fields: _Fields, facts: dict[str, str]) -> Iterator[Weight]:
     nodes: Counter[str] = Counter()
-    sides: dict[str, list[str]] = {"inputs": [], "outputs": []}
-    weights = []
+    sides: dict[str, list[tuple[str, str]]] = {"inputs": [], "outputs": []}
+    weights: list[Weight] = []
     for number, value in fields:
         if isinstance(value, int):
             continue
@@ -149,7 +152,8 @@ def _graph(fields: _Fields, facts: dict[str, str]) -> Iterator[Weight]:
         elif number in (11, 12):
             sides["inputs" if number == 11 else "outputs"].append(_declared(value))
     facts["nodes"] = f"{sum(nodes.values())} ({', '.join(f'{n} {kind}' for kind, n in nodes.most_common())})"
-    facts.update({side: ", ".join(found) for side, found in sides.items()})
+    held = {w.name for w in weights}  # old files list weights among the inputs
+    facts.update({side: ", ".join(text for name, text in found if name not in held) for side, found in sides.items()})
     yield from weights
 
 
@@ -174,11 +178,11 @@ def _opset(fields: _Fields) -> str:
     return f"{domain} {version}".strip()
 
 
-def _declared(fields: _Fields) -> str:
-    """``name float32[batch, 4]`` of an input or output."""
+def _declared(fields: _Fields) -> tuple[str, str]:
+    """The name of an input or output, and ``name float32[batch, 4]``."""
     name, tensor = _text(fields, 1), _inside(fields, 2, 1)
     if tensor is None:
-        return name
+        return name, name
     kind = next((v for n, v in tensor if n == 1 and isinstance(v, int)), 0)
     shape = _inside(tensor, 2)
     dims = []
@@ -186,7 +190,7 @@ def _declared(fields: _Fields) -> str:
         if not isinstance(dim, int):
             known = next((str(v) for n, v in dim if n == 1 and isinstance(v, int)), "")
             dims.append(known or _text(dim, 2) or "?")
-    return f"{name} {_TYPES.get(kind, ('unknown', 0))[0]}[{', '.join(dims)}]"
+    return name, f"{name} {_TYPES.get(kind, ('unknown', 0))[0]}[{', '.join(dims)}]"
 
 
 def _weight(fields: _Fields) -> Weight:
@@ -208,4 +212,21 @@ def _weight(fields: _Fields) -> Weight:
     return Weight(name, tuple(dims), dtype, (math.prod(dims) * bits + 7) // 8, file)
 
 
-__all__ = ["Described", "Weight", "describe"]
+def contents(path: Path) -> Contents:
+    """What `unidl inspect` shows of an ONNX file.
+
+    Raises:
+        ValueError: as `describe`.
+    """
+    found = describe(path)
+    facts = dict(found.facts)
+    if files := sorted({w.file for w in found.weights if w.file}):
+        facts["weights in"] = ", ".join(files)
+    result = Contents("ONNX model", facts)
+    for weight in found.weights:
+        parts = [part for part in weight.name.split("/") if part] or ["(without a name)"]
+        insert(result.tree, parts, Array(weight.shape, weight.dtype, weight.nbytes))
+    return result
+
+
+__all__ = ["Described", "Weight", "contents", "describe"]

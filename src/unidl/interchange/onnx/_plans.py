@@ -123,6 +123,8 @@ class Planner:
             step.expands = has_definition(node, version)
             if not step.expands:
                 where = f" of domain {node.domain!r}" if node.domain else ""
+                if node.op == "ATen":  # what PyTorch's exporter had no operator for
+                    where = f" (PyTorch's own {node.attributes.get('operator')!r}){where}"
                 self.missing.append(f"{node}: operator {node.op!r}{where}, opset {version}")
         elif wrong := _misfit(step.entry, node):
             raise OnnxError(f"{node} of opset {version} {wrong}.")

@@ -136,12 +136,12 @@ def _matmul(importer: Any, call: Call, a: Any, b: Any) -> Any:
     return dense(importer, call.node.name, a, arrays[0], bias)
 
 
-@recover("BatchNormalization")
+@recover("BatchNormalization SpatialBN")
 def _batch_normalization(importer: Any, call: Call, x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:
     arrays = _arrays(scale, bias, mean, variance)
     if arrays is None or not _symbolic(x) or call.wants(1) or call.get("training_mode", 0) or rank_of(x) < 2:
         return None
-    if (call.version < 9 and not call.get("spatial", 1)) or any(a.shape != (shape_of(x)[1],) for a in arrays):
+    if any(a.shape != (shape_of(x)[1],) for a in arrays):
         return None
     layer = layers.BatchNormalization(
         axis=1, epsilon=call.get("epsilon", 1e-5), momentum=call.get("momentum", 0.9),
@@ -272,18 +272,10 @@ _DEFAULT_ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", 
 
 @recover("LSTM GRU RNN")
 def _recurrent(
-    importer: Any,
-    call: Call,
-    x: Any,
-    w: Any,
-    r: Any,
-    b: Any = None,
-    lengths: Any = None,
-    h0: Any = None,
-    c0: Any = None,
-    p: Any = None,
-) -> Any:
+    importer: Any, call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, *more: Any,
+) -> Any:  # fmt: skip
     arrays, kind = _arrays(w, r, b), call.node.op
+    h0, c0, p = (*more, None, None, None)[:3]
     directions = 2 if call.get("direction", "forward") == "bidirectional" else 1
     plain = lengths is None and p is None and not call.get("clip") and not call.get("input_forget", 0)
     usual = call.get("activations", _DEFAULT_ACTIVATIONS[kind] * directions) == _DEFAULT_ACTIVATIONS[kind] * directions

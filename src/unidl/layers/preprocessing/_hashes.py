@@ -8,6 +8,11 @@ words, so that they give the same numbers on every machine and engine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from unidl import ops
 
 _MASK = (1 << 64) - 1
 _K0, _K1, _K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
@@ -146,6 +151,31 @@ def combine64(first: int, second: int) -> int:
     """One fingerprint of two, in this order; how TensorFlow crosses features."""
     result = first ^ _CAT ^ (_mix(second * _CAT) * _CAT & _MASK)
     return _mix(_mix(result * _CAT) * _CAT)
+
+
+# The same with ops, on int64 tensors that hold the bits of unsigned numbers: sums and products are equal in both.
+
+
+def combined(first: Any, second: Any) -> Any:
+    """`combine64` of tensors."""
+    factor = np.array(_CAT, np.uint64).astype(np.int64)
+
+    def mixed(value: Any) -> Any:
+        return ops.bitwise_xor(value, _shifted(value, 47))
+
+    result = ops.bitwise_xor(ops.multiply(mixed(ops.multiply(second, factor)), factor), ops.bitwise_xor(first, factor))
+    return mixed(ops.multiply(mixed(ops.multiply(result, factor)), factor))
+
+
+def _shifted(value: Any, bits: int) -> Any:
+    """To the right, with zeros coming in from the left."""
+    return ops.bitwise_and(ops.bitwise_right_shift(value, bits), 2 ** (64 - bits) - 1)
+
+
+def remainder(value: Any, count: int) -> Any:
+    """Unsigned numbers modulo `count`, which is below 2**62."""
+    last = ops.bitwise_and(value, 1)
+    return ops.mod(ops.add(ops.multiply(ops.mod(_shifted(value, 1), count), 2), last), count)
 
 
 def buckets(texts: Iterable[str], hashed: Callable[[bytes], int], count: int) -> list[int]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from unidl import ops
 from unidl._state import state
 from unidl.layers._base import structure
-from unidl.layers.preprocessing._encoding import encode_on_host, encoded_shape
+from unidl.layers.preprocessing._encoding import encode, encode_on_host, encoded_shape
 from unidl.layers.preprocessing._hashes import buckets
 from unidl.layers.preprocessing._host import host_values, strings_of
 from unidl.layers.preprocessing.hashing import hash_function
@@ -215,6 +216,34 @@ class Vocabulary:
         if not self.text and self.oov_method == "floormod":
             return np.array(tokens, np.int64) % self.num_oov + self.has_mask
         return np.array(buckets(map(str, tokens), self.hash, self.num_oov)) + self.has_mask
+
+    @property
+    def recordable(self) -> bool:
+        """Whether what `recorded` gives is the same as looking up: nothing is raised or hashed for what is unknown."""
+        return (
+            not self.text
+            and self.tokens is not None
+            and (self.mode != "tf_idf" or self.idf is not None)
+            and (self.num_oov == 1 or (self.num_oov > 1 and self.oov_method == "floormod"))
+        )
+
+    def recorded(self, values: Any, dtype: str) -> Any:
+        """Symbolic integers looked up with ops, and encoded."""
+        values = ops.cast(values, "int64")
+        if self.invert:
+            table = np.array(self.listed(), np.int64)
+            known = ops.logical_and(ops.greater_equal(values, 0), ops.less(values, len(table)))
+            return ops.where(known, ops.take(table, ops.where(known, values, 0), 0), self.oov_token)
+        keys, places = (np.array(v, np.int64) for v in zip(*sorted(self._index.items()), strict=True))
+        nearest = ops.minimum(ops.searchsorted(keys, values), len(keys) - 1)
+        outside = int(self.has_mask)
+        if self.num_oov > 1:
+            outside = ops.add(ops.mod(values, self.num_oov), outside)
+        known = ops.equal(ops.take(keys, nearest, 0), values)
+        indices = ops.where(known, ops.take(places, nearest, 0), outside)
+        if self.mode != "tf_idf":
+            return encode(indices, self.mode, self.depth or 0, dtype)
+        return ops.multiply(encode(indices, "count", self.depth or 0, dtype), ops.cast(self.idf, dtype))
 
     def inverted(self, indices: np.ndarray) -> np.ndarray:
         """The token of each index."""

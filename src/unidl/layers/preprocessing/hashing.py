@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from unidl import dtypes
+from unidl import dtypes, ops
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
-from unidl.layers.preprocessing._encoding import check_output, encode_on_host, encoded_shape
-from unidl.layers.preprocessing._hashes import buckets, combine64, fingerprint64, siphash64
+from unidl.layers.preprocessing._encoding import check_output, encode, encode_on_host, encoded_shape
+from unidl.layers.preprocessing._hashes import buckets, combine64, combined, fingerprint64, remainder, siphash64
 from unidl.layers.preprocessing._host import HostLayer, dense, is_text, strings_of
 
 __all__ = ["HashedCrossing", "Hashing"]
@@ -146,6 +146,7 @@ class HashedCrossing(_Binned):
         return [super(HashedCrossing, self)._converted(dense(v, self.path)) for v in value]
 
     def call(self, inputs: Any) -> Any:
+        whole = True
         for value in inputs:
             shape = tuple(value.shape)
             if len(shape) > 2 or (len(shape) == 2 and shape[1] not in (1, None)):
@@ -155,7 +156,17 @@ class HashedCrossing(_Binned):
             dtype = value.dtype if type(value) is SymbolicTensor else dtypes_name(value)
             if not (dtype == "string" or dtype in dtypes.INTEGERS or dtype == "bool"):
                 raise ValueError(f"Layer {self.path!r}: inputs need an integer or string dtype, not {dtype}.")
-        return self.on_host(*inputs)
+            whole = whole and dtype != "string" and type(value) is SymbolicTensor
+        return self._recorded(inputs) if whole else self.on_host(*inputs)
+
+    def _recorded(self, inputs: Any) -> Any:
+        """Symbolic integers crossed with ops."""
+        key: Any = np.int64(_CROSSING_KEY)
+        for value in inputs:
+            if len(value.shape) != len(inputs[0].shape):
+                value = ops.reshape(value, ops.shape(inputs[0]))
+            key = combined(key, ops.cast(value, "int64"))
+        return encode(remainder(key, self.num_bins), self.output_mode, self.num_bins, self.compute_dtype)
 
     def compute(self, *arrays: np.ndarray) -> np.ndarray:
         columns = []

@@ -254,6 +254,12 @@ class IntegerLookup(_Lookup):
         )  # fmt: skip
         self._take_vocabulary(vocabulary, idf_weights)
 
+    def call(self, inputs: Any) -> Any:
+        integers = type(inputs) is SymbolicTensor and (inputs.dtype in dtypes.INTEGERS or inputs.dtype == "bool")
+        if integers and self.vocabulary.recordable:
+            return self.vocabulary.recorded(inputs, self.compute_dtype)
+        return self.on_host(inputs)
+
 
 def check_encoding(layer: str, encoding: str) -> None:
     """Only UTF-8 is read."""

@@ -156,7 +156,10 @@ class Emitter(Writer):
     def _lacking(self, node: Node, more: str = "") -> GraphError:
         where = f"op {node.op.name!r}{more} in {self.path or 'the graph'}"
         if node.op.kind == "opaque":
-            why = "it is native code, of which there is no graph"
+            why = (
+                "it is native code (Python that works on values), of which there is no graph. Export a model without "
+                "it, and do this step outside; or give the layer a `call` made of unidl.ops"
+            )
         else:
             why = LACKING.get(node.op.name, "ONNX has nothing that computes it")
         return GraphError(f"ONNX opset {self.opset} lacks {where}: {why}.")

@@ -3,8 +3,11 @@
 from unidl.interchange.onnx.importing import (
     activations,
     attention,
+    casting,
     classical,
     control,
+    creation,
+    cutting,
     detection,
     elementwise,
     images,

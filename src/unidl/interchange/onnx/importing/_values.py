@@ -79,7 +79,7 @@ def on_host(value: Any, what: str = "a value") -> np.ndarray:
         DataDependentError: if it is symbolic.
     """
     if is_host(value):
-        return value
+        return np.asarray(value)  # a variable of the NumPy backend is an array that does more
     if type(value) is SymbolicTensor and value.value is None:
         raise DataDependentError(f"{what} depends on the data: it is known only when the model runs.")
     return np.asarray(ops.convert_to_numpy(value))

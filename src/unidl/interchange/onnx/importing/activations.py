@@ -125,9 +125,8 @@ def _scaled_tanh(call: Call, x: Any) -> Any:
 # -- over an axis ----------------------------------------------------------------------------------
 
 
-def _flattened(call: Call, x: Any, function: Any) -> Any:
-    """Before opset 13: over all axes from `axis` on, as if they were one."""
-    axis = call.get("axis", 1)
+def flattened(call: Call, x: Any, function: Any, axis: int) -> Any:
+    """As before opset 13: over all axes from `axis` on, as if they were one."""
     axis = call.axis(axis, rank_of(x)) if axis != rank_of(x) else axis
     if axis == rank_of(x) - 1:
         return function(x, -1)
@@ -142,7 +141,7 @@ def _softmax(call: Call, x: Any) -> Any:
 
 @operator("Softmax", 1)
 def _softmax_flat(call: Call, x: Any) -> Any:
-    return _flattened(call, x, ops.softmax)
+    return flattened(call, x, ops.softmax, call.get("axis", 1))
 
 
 @operator("LogSoftmax", 13)
@@ -152,7 +151,7 @@ def _log_softmax(call: Call, x: Any) -> Any:
 
 @operator("LogSoftmax", 1)
 def _log_softmax_flat(call: Call, x: Any) -> Any:
-    return _flattened(call, x, ops.log_softmax)
+    return flattened(call, x, ops.log_softmax, call.get("axis", 1))
 
 
 def _hardest(x: Any, axis: int) -> Any:
@@ -166,7 +165,7 @@ def _hardmax(call: Call, x: Any) -> Any:
 
 @operator("Hardmax", 1)
 def _hardmax_flat(call: Call, x: Any) -> Any:
-    return _flattened(call, x, lambda v, axis: _hardest(v, rank_of(v) - 1))
+    return flattened(call, x, lambda v, axis: _hardest(v, rank_of(v) - 1), call.get("axis", 1))
 
 
 # -- dropout ---------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from unidl import ops
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
+from unidl.interchange.onnx.importing.casting import target
 from unidl.interchange.onnx.importing.quantized import dequantized
-from unidl.interchange.onnx.importing.shapes import target
 
 _NEVER = -math.inf
 

@@ -28,7 +28,7 @@ def _scaler(call: Call, x: Any) -> Any:
 def _normalizer(call: Call, x: Any) -> Any:
     x, kind = ops.cast(x, "float32"), call.get("norm", "MAX")
     if kind == "MAX":
-        size = ops.max(ops.absolute(x), -1, True)
+        size = ops.max(x, -1, True)
     elif kind == "L1":
         size = ops.sum(ops.absolute(x), -1, True)
     else:
@@ -130,24 +130,25 @@ def _linear_regressor(call: Call, x: Any) -> Any:
 @operator("LinearClassifier", domain=ML)
 def _linear_classifier(call: Call, x: Any) -> Any:
     labels = call.get("classlabels_ints") or call.get("classlabels_strings")
-    rows = len(call.get("intercepts") or labels)
+    rows, post = len(call.get("intercepts") or labels), call.get("post_transform", "NONE")
     scores = _linear(call, x, rows)
-    return _classified(call, scores, labels, call.get("post_transform", "NONE"))
+    if rows == 1 and len(labels) == 2:
+        positive = ops.squeeze(ops.greater(scores, 0.0), -1)
+        return _labels(call, ops.cast(positive, "int64"), labels), _of_two(scores, post, ops.subtract(1.0, scores))
+    return _labels(call, ops.argmax(scores, -1), labels), _post(scores, post)
 
 
-def _classified(call: Call, scores: Any, labels: Any, post: str) -> tuple[Any, Any]:
-    if shape_of(scores)[-1] == 1 and len(labels) == 2:  # one score for two classes
-        positive = _post(scores, post)
-        other = ops.subtract(1.0, positive) if post == "LOGISTIC" else ops.negative(positive)
-        bound = 0.5 if post == "LOGISTIC" else 0.0
-        chosen = ops.cast(ops.squeeze(ops.greater(positive, bound), -1), "int64")
-        scores = ops.concatenate([other, positive], -1)
-    else:
-        chosen = ops.argmax(scores, -1)
-        scores = _post(scores, post)
+def _of_two(positive: Any, post: str, other: Any) -> Any:
+    """Scores of two classes, as onnxruntime makes them of that of the second; `other` is what the first has."""
+    if post == "LOGISTIC":
+        positive, other = ops.sigmoid(positive), ops.sigmoid(ops.negative(positive))
+    return ops.concatenate([other, positive], -1)
+
+
+def _labels(call: Call, places: Any, labels: Any) -> Any:
     if isinstance(labels[0], str):
-        return text([labels[i] for i in call.array(chosen, "the class").tolist()]), scores
-    return ops.take(np.asarray(labels, np.int64), chosen, 0), scores
+        return text([labels[i] for i in call.array(places, "the class").tolist()])
+    return ops.take(np.asarray(labels, np.int64), places, 0)
 
 
 # -- trees -----------------------------------------------------------------------------------------
@@ -198,8 +199,8 @@ def _old_trees(call: Call, x: np.ndarray) -> tuple[dict[tuple[int, int], int], n
     return index, np.stack([_walk(x, step, root, len(nodes)) for root in roots], 1)
 
 
-def _tree_scores(call: Call, x: Any, kind: str, count: int) -> np.ndarray:
-    """Sums (or other aggregates) of the weights of the leaves that each row reaches."""
+def _tree_scores(call: Call, x: Any, kind: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums (or other aggregates) of the weights of the leaves that each row reaches, and whether there are any."""
     array = call.array(x, "the features")
     index, leaves = _old_trees(call, array)
     weights = call.get(f"{kind}_weights_as_tensor")
@@ -210,35 +211,56 @@ def _tree_scores(call: Call, x: Any, kind: str, count: int) -> np.ndarray:
     ):
         table.setdefault(index[t, n], []).append((c, float(w)))
     how = call.get("aggregate_function", "SUM")
-    start = {"MIN": np.inf, "MAX": -np.inf}.get(how, 0.0)
-    scores = np.full((len(array), count), start)
+    scores, found = np.zeros((len(array), count)), np.zeros((len(array), count), bool)
     for row, reached in enumerate(leaves):
         for leaf in reached:
             for c, w in table.get(int(leaf), ()):
-                old = scores[row, c]
+                old = scores[row, c] if found[row, c] else {"MIN": np.inf, "MAX": -np.inf}.get(how, 0.0)
                 scores[row, c] = min(old, w) if how == "MIN" else max(old, w) if how == "MAX" else old + w
-    if how == "AVERAGE":
-        scores /= leaves.shape[1]
+                found[row, c] = True
+    return scores / leaves.shape[1] if how == "AVERAGE" else scores, found
+
+
+def _base_values(call: Call) -> np.ndarray:
     base = call.get("base_values_as_tensor")
     base = call.get("base_values") if base is None else base
-    return (scores + np.asarray(base)) if base is not None and len(base) in (1, count) else scores
+    return np.zeros(0, np.float32) if base is None else np.asarray(base)
 
 
 @operator("TreeEnsembleRegressor", domain=ML)
 def _tree_ensemble_regressor(call: Call, x: Any) -> Any:
-    scores = _tree_scores(call, x, "target", call.get("n_targets", 1)).astype(np.float32)
-    return _post(scores, call.get("post_transform", "NONE"))
+    scores, _ = _tree_scores(call, x, "target", call.get("n_targets", 1))
+    base = _base_values(call)
+    return _post((scores + base if base.size else scores).astype(np.float32), call.get("post_transform", "NONE"))
 
 
 @operator("TreeEnsembleClassifier", domain=ML)
 def _tree_ensemble_classifier(call: Call, x: Any) -> Any:
     labels = call.get("classlabels_int64s") or call.get("classlabels_strings")
-    given = len(set(call.need("class_ids")))
-    scores = _tree_scores(call, x, "class", 1 if given == 1 and len(labels) == 2 else len(labels)).astype(np.float32)
-    post = call.get("post_transform", "NONE")
-    if scores.shape[-1] == 1 and post == "NONE":
-        scores = np.concatenate([1 - scores, scores], -1)
-    return _classified(call, scores, labels, post)
+    scores, found = _tree_scores(call, x, "class", len(labels))
+    base, post = _base_values(call), call.get("post_transform", "NONE")
+    if len(labels) != 2:
+        scores = (scores + base if base.size else scores).astype(np.float32)
+        return _labels(call, ops.argmax(scores, -1), labels), _post(scores, post)
+    return _two_classes(call, scores, found, base, labels, post)
+
+
+def _two_classes(
+    call: Call, scores: np.ndarray, found: np.ndarray, base: np.ndarray, labels: Any, post: str
+) -> tuple[Any, Any]:
+    """As onnxruntime: the second class wins by its own score; where it has none, the first one's stands for it."""
+    weights = call.get("class_weights_as_tensor")
+    weights = np.asarray(call.get("class_weights") if weights is None else weights)
+    likely = bool((weights >= 0).all())  # weights are probabilities
+    both = found[:, 1:] | (len(base) == 2)
+    scores = scores.astype(np.float32)
+    if len(base):
+        scores = scores + np.asarray([*base, 0.0][:2], np.float32)
+    positive = np.where(both, scores[:, 1:], scores[:, :1])
+    single = len(set(call.need("class_ids"))) == 1
+    chosen = (positive[:, 0] > (0.5 if likely and single else 0.0)).astype(np.int64)
+    paired = _of_two(positive, post, 1 - positive if likely and single else -positive)
+    return _labels(call, chosen, labels), ops.where(both, _post(scores, post), paired)
 
 
 @operator("TreeEnsemble", 5, domain=ML)
@@ -273,9 +295,12 @@ def _tree_ensemble(call: Call, x: Any) -> Any:
     how = call.get("aggregate_function", 1)
     leaves = np.stack([_walk(array, step, root, count + 1) for root in call.need("tree_roots")], 1) - count
     scores = np.full((len(array), call.get("n_targets", 1)), {2: np.inf, 3: -np.inf}.get(how, 0.0))
+    found = np.zeros(scores.shape, bool)
     gather: Any = {2: np.minimum, 3: np.maximum}.get(how, np.add)
     for column in leaves.T:
         gather.at(scores, (np.arange(len(array)), targets[column]), weights[column])
+        found[np.arange(len(array)), targets[column]] = True
+    scores = np.where(found, scores, 0.0)
     if how == 0:
         scores /= leaves.shape[1]
     post = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")[call.get("post_transform", 0)]

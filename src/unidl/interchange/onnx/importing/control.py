@@ -12,7 +12,7 @@ from unidl.graph.symbolic import SymbolicTensor
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import operator
 from unidl.interchange.onnx.importing._values import enter, is_host, rank_of, shape_of
-from unidl.interchange.onnx.importing.shapes import split_parts
+from unidl.interchange.onnx.importing.cutting import split_parts
 
 
 def _symbolic(value: Any) -> bool:

@@ -116,7 +116,7 @@ def _mod(call: Call, a: Any, b: Any) -> Any:
 
 @operator("Pow", host=True)
 def _pow(call: Call, a: Any, b: Any) -> Any:
-    from unidl.interchange.onnx.importing.shapes import cast
+    from unidl.interchange.onnx.importing.casting import cast
 
     a, b = aligned(call, a, b)
     o, dtype = call.ops, dtype_of(a)
@@ -220,7 +220,7 @@ def _identity(call: Call, x: Any) -> Any:
 
 @operator("BitCast", host=True)
 def _bit_cast(call: Call, x: Any) -> Any:
-    from unidl.interchange.onnx.importing.shapes import target
+    from unidl.interchange.onnx.importing.casting import target
 
     dtype = target(call, call.need("to"))
     return call.array(x, "what is to be seen as another dtype").view(np_dtype(dtype))

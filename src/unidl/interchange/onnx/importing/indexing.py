@@ -223,4 +223,5 @@ def _unique(call: Call, x: Any) -> Any:
 
 @operator("ArrayFeatureExtractor", domain="ai.onnx.ml")
 def _array_feature_extractor(call: Call, x: Any, places: Any) -> Any:
+    x = ops.expand_dims(x, 0) if rank_of(x) == 1 else x
     return ops.take(x, ops.reshape(places, (-1,)), rank_of(x) - 1)

@@ -15,10 +15,11 @@ def _channelwise(v: Any, x: Any) -> Any:
     return ops.reshape(v, (-1, *[1] * (rank_of(x) - 2)))
 
 
-@operator("BatchNormalization")
+@operator("BatchNormalization SpatialBN")
 def _batch_normalization(call: Call, x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:
     epsilon = call.get("epsilon", 1e-5)
-    if call.version < 9 and not call.get("spatial", 1):  # one mean for each element
+    # MXNet wrote spatial=0 with one mean for each channel all the same.
+    if call.version < 9 and not call.get("spatial", 1) and rank_of(mean) > 1:  # one mean for each element
         spread = ops.sqrt(ops.add(variance, epsilon))
         return ops.add(ops.multiply(ops.divide(ops.subtract(x, mean), spread), scale), bias)
     if not _trains(call):
@@ -33,7 +34,8 @@ def _batch_normalization(call: Call, x: Any, scale: Any, bias: Any, mean: Any, v
     def moved(old: Any, new: Any) -> Any:
         return ops.add(ops.multiply(old, momentum), ops.multiply(new, 1 - momentum))
 
-    return tuple([y, moved(mean, now), moved(variance, spread)][: len(call.node.outputs)])
+    # Before opset 14 what the batch has comes last, too.
+    return tuple([y, moved(mean, now), moved(variance, spread), now, spread][: len(call.node.outputs)])
 
 
 def _trains(call: Call) -> bool:

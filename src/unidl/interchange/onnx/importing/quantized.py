@@ -12,7 +12,8 @@ from unidl.interchange.onnx.importing import _host
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, is_host, on_host, rank_of, shape_of
-from unidl.interchange.onnx.importing.shapes import cast, target
+from unidl.interchange.onnx.importing.activations import flattened
+from unidl.interchange.onnx.importing.casting import cast, target
 from unidl.interchange.onnx.importing.windows import average_pool, convolve, window
 
 _RANGES = {"int4": (-8, 7), "uint4": (0, 15), "int2": (-2, 1), "uint2": (0, 3)}
@@ -297,8 +298,12 @@ for _onnx, _function in _FLOAT_FUNCTIONS.items():
 
 @operator("QLinearSoftmax", domain=MICROSOFT)
 def _qlinear_softmax(call: Call, x: Any, x_scale: Any, xz: Any, y_scale: Any, yz: Any) -> Any:
-    axis = call.get("axis", -1)
-    return quantized(call, ops.softmax(dequantized(call, x, x_scale, xz, 0), axis), y_scale, yz, dtype_of(x))
+    x = dequantized(call, x, x_scale, xz, 0)
+    if call.get("opset", 13) < 13:
+        y = flattened(call, x, ops.softmax, call.get("axis", -1))
+    else:
+        y = ops.softmax(x, call.get("axis", -1))
+    return quantized(call, y, y_scale, yz, dtype_of(yz))
 
 
 @operator("QLinearConcat", domain=MICROSOFT)

@@ -370,18 +370,10 @@ def _roi_align(call: Call, x: Any, rois: Any, batch: Any) -> Any:
     return ops.stack(results, 0)
 
 
-def _sampling(places: np.ndarray, size: int) -> np.ndarray:
+def _sampling(places: np.ndarray, size: int) -> Any:
     """A matrix that reads `places` of a line by linear interpolation; nothing beyond one element outside."""
-    matrix = np.zeros((len(places), size))
-    valid = (places >= -1) & (places <= size)
-    inside = np.clip(places, 0, size - 1)
-    low = np.floor(inside).astype(int)
-    high = np.minimum(low + 1, size - 1)
-    rest = inside - low
-    lines = np.arange(len(places))
-    np.add.at(matrix, (lines, low), np.where(valid, 1 - rest, 0))
-    np.add.at(matrix, (lines, high), np.where(valid, rest, 0))
-    return matrix
+    low, high = _corner_matrices(places, size)
+    return low + high
 
 
 def _region_max(image: Any, ys: np.ndarray, xs: np.ndarray, rows: int, columns: int, bins: tuple[int, int]) -> Any:
@@ -406,6 +398,7 @@ def _largest(parts: list[Any]) -> Any:
 
 
 def _corner_matrices(places: np.ndarray, size: int) -> list[np.ndarray]:
+    """Matrices that read the element before and the one after each of `places` of a line, with their weights."""
     valid = (places >= -1) & (places <= size)
     inside = np.clip(places, 0, size - 1)
     low = np.floor(inside).astype(int)

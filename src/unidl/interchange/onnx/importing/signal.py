@@ -12,7 +12,7 @@ from unidl.interchange.onnx._reading import dtype_name
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import operator
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
-from unidl.interchange.onnx.importing.shapes import cast, target
+from unidl.interchange.onnx.importing.casting import cast, target
 
 
 def _waves(count: int, length: int, inverse: bool, dtype: str) -> tuple[np.ndarray, np.ndarray]:
