@@ -11,6 +11,7 @@ import torch._dynamo.utils
 
 import unidl
 from unidl import layers
+from unidl.backend import active
 from unidl_torch import nn, training
 
 
@@ -99,3 +100,13 @@ def test_the_fused_adam_is_what_trains() -> None:
     finally:
         training.KERNELS["adam"] = kernel
     assert len(calls) == 1
+
+
+def test_graphs_alike_are_compiled_each_for_itself() -> None:
+    """Their replays share a code object, and PyTorch keeps what it compiled with that."""
+    x = np.ones((2, 3), "float32")
+    for factor in (2.0, 3.0):
+        layer = unidl.layers.Dense(1, use_bias=False, kernel_initializer=unidl.initializers.Constant(factor))
+        model = unidl.Sequential([unidl.Input((3,)), layer])
+        run = active.executable(model.graph(), jit=True)
+        np.testing.assert_allclose(run(active.to_tensor(x))[0].detach().numpy(), 3 * factor * x[:, :1])

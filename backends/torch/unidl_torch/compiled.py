@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -30,10 +31,10 @@ class Forward:
 
     def __init__(self, function: Callable[..., Any], graph: Any) -> None:
         rnn.leave_uncompiled()
-        self.function = function
+        self.function = _with_own_code(function)
         self.unknown = [(i, a) for i, t in enumerate(graph.inputs) for a, size in enumerate(t.shape) if size is None]
         self.whole = not graph.opaque and not any(n.op.name in rnn.TABLE for n in graph.nodes)
-        self.run = self.compiled(function)
+        self.run = self.compiled(self.function)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function` of the graph's inputs, compiled for all sizes of its unknown dimensions."""
@@ -54,6 +55,15 @@ class Forward:
 
     def __call__(self, *inputs: Tensor) -> Any:
         return self.run(*inputs)
+
+
+def _with_own_code(function: Any) -> Any:
+    """The same function with a code object of its own.
+
+    Replays of graphs alike share theirs, but each has globals of its own, and PyTorch keeps what it compiled, which it
+    puts into the globals, with the code.
+    """
+    return types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
 
 
 def step(
