@@ -230,9 +230,9 @@ def floor_divide(F: Any, x1: Any, x2: Any) -> Any:
         return cast_to(F, F._npi_floor(divide(F, cast_to(F, x, "float64"), divisor)), dtype)
 
     quotient = nearly(x1)
-    if dtype == "int64":  # what was rounded off beyond 2**53 leaves a small rest
+    if dtype == "int64":  # what was rounded off from 2**53 on leaves a small rest
         size = F._npi_absolute(cast_to(F, x1, "float64"))
-        rounded = noted(F, F._npi_greater_scalar(size, scalar=str(2.0**53)), F.shape(x1), "bool")
+        rounded = noted(F, F._npi_greater_scalar(size, scalar=str(2**53 - 1)), F.shape(x1), "bool")
         rest = nearly(_subtract(F, x1, multiply(F, quotient, x2)))
         quotient = add(F, quotient, multiply(F, rest, cast_to(F, rounded, dtype)))
     return multiply(F, quotient, cast_to(F, F._npi_logical_not(zero), dtype))
