@@ -12,7 +12,7 @@ import pytest
 
 from unidl import ops
 from unidl.errors import OpError
-from unidl_mxnet._engine import _OldNumPy, _version
+from unidl_mxnet._engine import _has_avx2, _OldNumPy, _version
 from unidl_mxnet._invoke import ARRAYS
 
 SCRIPT = """
@@ -87,3 +87,19 @@ def test_a_missing_dtype_says_what_there_is() -> None:
 def test_an_unknown_operator_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_operator"):
         ARRAYS.no_such_operator
+
+
+@pytest.mark.skipif(not _has_avx2(), reason="a processor without AVX2")
+def test_openblas_takes_its_kernels_of_today_and_other_libraries_are_not_told() -> None:
+    script = """
+import ctypes, os, pathlib
+import unidl, mxnet
+blas = ctypes.CDLL(str(next(pathlib.Path(mxnet.__file__).parent.glob("libopenblas*"))))
+blas.openblas_get_corename.restype = ctypes.c_char_p
+print(blas.openblas_get_corename().decode(), os.environ.get("OPENBLAS_CORETYPE"))
+"""
+    for asked, expected in ((None, "Haswell None"), ("Prescott", "Prescott Prescott")):
+        environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"} | {"UNIDL_BACKEND": "mxnet"}
+        environment |= {"OPENBLAS_CORETYPE": asked} if asked else {}
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == expected, done.stderr
