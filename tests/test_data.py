@@ -84,6 +84,38 @@ def test_every_sample_comes_once(size, shuffle, chunk, monkeypatch):
     np.testing.assert_array_equal(rows, x[labels])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "int64", "uint8", "int8", "bool"])
+@pytest.mark.parametrize("layout", ["plain", "reversed", "columns", "locked", "swapped", "empty"])
+def test_borrowed_arrays_have_the_values_of_copies_and_stay_as_they_are(dtype, layout):
+    whole = (np.arange(24) % 5).reshape(6, 4).astype(dtype)
+    array = {
+        "reversed": whole[::-1], "columns": whole[:, ::2], "swapped": whole.astype(whole.dtype.newbyteorder(">")),
+        "empty": whole[:0],
+    }.get(layout, whole)  # fmt: skip
+    whole.flags.writeable = layout != "locked"
+    before, writeable = array.copy(), array.flags.writeable
+    tensor = active.borrow(array)
+    assert active.dtype(tensor) == active.dtype(active.to_tensor(array))
+    np.testing.assert_array_equal(active.to_numpy(tensor), before)
+    assert array.flags.writeable == writeable
+    del whole, array  # the tensor keeps the memory
+    np.testing.assert_array_equal(active.to_numpy(tensor), before)
+
+
+@pytest.mark.skipif(active.name not in ("torch", "mxnet"), reason="the engine takes copies")
+def test_shuffled_training_data_is_not_copied_and_not_handed_out():
+    x, y = arrays()
+    adapter = adapt(x, y, shuffle=True, batch_size=len(x))
+    x += 1000  # to be seen if the memory is shared
+    batch = next(iter(adapter.batches(0)))[0]
+    assert np.sort(active.to_numpy(batch), axis=None)[0] == 1000
+    x -= 1000
+    assert np.sort(active.to_numpy(batch), axis=None)[0] == 1000
+    ordered = next(iter(adapt(x, y, shuffle=False, batch_size=len(x)).batches(0)))[0]
+    x += 1000
+    assert active.to_numpy(ordered)[0, 0] == 0
+
+
 def test_shuffle_is_determined_by_the_seed_and_new_in_every_epoch():
     x, y = arrays()
     set_random_seed(3)

@@ -59,6 +59,9 @@ class MXNetBackend(Backend):
             return value if dtype is None else self.cast(value, dtype)
         return tensors.from_host(value, dtype)
 
+    def borrow(self, array: np.ndarray) -> Any:
+        return tensors.borrow(array)
+
     def to_numpy(self, tensor: Any) -> np.ndarray:
         return tensor.asnumpy()
 

@@ -104,6 +104,19 @@ def from_host(value: np.ndarray, dtype: str | None = None, kind: type = mx.np.nd
     return kind(handle)
 
 
+#: Dtypes that mxnet knows by the same layout as NumPy.
+_LENT = frozenset(("uint8", "int32", "int64", "float16", "float32", "float64"))
+
+
+def borrow(array: np.ndarray) -> Any:
+    """An array of mxnet on the memory of `array`, where mxnet can read it as it is; else a copy."""
+    lent = array.dtype.name in _LENT and array.dtype.isnative and array.flags.c_contiguous and array.size
+    if not lent or mx.context.current_context().device_type != "cpu":
+        return from_host(array)
+    # A view, because mxnet's function has it locked against writing.
+    return mx.nd.from_numpy(array.view(), array_cls=mx.np.ndarray)
+
+
 def variable_of(value: np.ndarray, trainable: bool) -> Variable:
     """A variable with the value of `value`."""
     variable = from_host(value, kind=Variable)

@@ -174,6 +174,11 @@ class TorchBackend(Backend):
             tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
         return tensor.to(device=default_device(), dtype=None if dtype is None else DTYPES[dtype])
 
+    def borrow(self, array: np.ndarray) -> Tensor:
+        if not _readable(array):
+            return self.to_tensor(array)
+        return torch.from_numpy(np.asarray(_Unlocked(array))).to(default_device())
+
     def to_numpy(self, tensor: Tensor) -> np.ndarray:
         tensor = tensor.detach().cpu().resolve_conj()
         if tensor.dtype is torch.bfloat16:
@@ -219,7 +224,7 @@ class TorchBackend(Backend):
             variable.add_(value)
 
     def fill(self, variable: Any, value: np.ndarray) -> None:
-        if value.dtype.name not in DTYPES or value.dtype.name == "bfloat16" or not value.dtype.isnative:
+        if not _readable(value):
             return super().fill(variable, value)
         self.assign(variable, torch.from_numpy(np.asarray(_Unlocked(value))))
 
@@ -335,6 +340,12 @@ class TorchBackend(Backend):
                 torch.cuda.set_rng_state(bits, name)
             elif name == "mps" and torch.backends.mps.is_available():
                 torch.mps.set_rng_state(bits)
+
+
+def _readable(array: np.ndarray) -> bool:
+    """Whether PyTorch can read the memory of an array as it is."""
+    known = array.dtype.name in DTYPES and array.dtype.name != "bfloat16" and array.dtype.isnative
+    return known and min(array.strides, default=0) >= 0
 
 
 class _Unlocked:

@@ -123,6 +123,10 @@ class Backend(ABC):
         """The value on the host, to be read at once: the tensor's own memory if the engine gives it away."""
         return self.to_numpy(tensor)
 
+    def borrow(self, array: np.ndarray) -> Tensor:
+        """`to_tensor` for what is read only and never handed out: the tensor may share the memory of `array`."""
+        return self.to_tensor(array)
+
     @abstractmethod
     def shape(self, tensor: Tensor) -> tuple[int | None, ...]:
         """The static shape; None where the engine's own tracer does not know a dimension."""

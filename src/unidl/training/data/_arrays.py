@@ -1,7 +1,7 @@
 """Arrays and tensors, cut into batches.
 
-What fits is moved to the engine once. Several small batches are gathered and cut by one native call
-each, so that a batch costs far less than a call into the engine.
+What fits is handed to the engine once, without a copy where the engine can read the array's own memory. Several small
+batches are gathered and cut by one native call each, so that a batch costs far less than a call into the engine.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class ArrayAdapter(Adapter):
         self.resident = not any(is_lazy(a) or isinstance(a, np.memmap) for a in data) and (
             sum(map(_bytes, data)) < RESIDENT_BYTES
         )
-        self._leaves = ([to_native(a) for a in data] if self.resident else data) + [weight_native(a) for a in weights]
+        # Shuffled rows are copied into each batch, so nobody gets hold of the arrays themselves.
+        native = [to_native(a, borrow=bool(shuffle)) for a in data] if self.resident else data
+        self._leaves = native + [weight_native(a) for a in weights]
         batch_bytes = sum(map(_bytes, data)) / self.samples * self.batch_size
         self._chunk = max(1, min(CHUNK_BATCHES, int(CHUNK_BYTES / max(1.0, batch_bytes))))
         self._limit(steps)

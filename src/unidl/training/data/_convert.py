@@ -128,15 +128,15 @@ def batch_dtype(dtype: Any) -> str:
     return name
 
 
-def to_native(array: Any) -> Any:
-    """A leaf as a native tensor."""
+def to_native(array: Any, borrow: bool = False) -> Any:
+    """A leaf as a native tensor; with `borrow` one that is read only, and may share the leaf's memory."""
     if is_native(array):
         return active.to_tensor(array)
     array = np.asarray(array)
     name = batch_dtype(array.dtype)
     if dtype_name(array.dtype) != name or not array.dtype.isnative:
         array = array.astype(numpy_dtype(name))
-    return active.to_tensor(array)
+    return active.borrow(array) if borrow else active.to_tensor(array)
 
 
 def length(array: Any) -> int:
