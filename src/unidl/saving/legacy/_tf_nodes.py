@@ -81,12 +81,12 @@ def called(name: str, config: dict[str, Any], given: list[Any]) -> tuple[str, An
 
 def _value(attribute: Any) -> Any:
     """The value of an attribute as JSON has it, where large integers are texts."""
-    (kind, value) = next(iter(attribute.items())) if isinstance(attribute, dict) and attribute else ("", None)
+    kind, value = next(iter(attribute.items())) if isinstance(attribute, dict) and attribute else ("", "")
     if kind == "i":
-        return int(value)
+        return int(str(value))
     if kind == "list" and isinstance(value, dict):
-        return [int(v) for v in value.get("i", [])] or None
-    return _DTYPES.get(value) if kind == "type" else value
+        return [int(str(v)) for v in value.get("i", [])] or None
+    return _DTYPES.get(str(value)) if kind == "type" else value
 
 
 def _slices(name: str, parts: list[Any], attributes: dict[str, Any]) -> list[Any]:
