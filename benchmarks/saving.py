@@ -1,4 +1,4 @@
-"""Saving and loading weights beside what the safetensors library alone needs for the same arrays.
+"""Saving and loading weights, and checkpoints, beside what the safetensors library alone needs for the same arrays.
 
     UNIDL_BACKEND=torch TMPDIR=/dev/shm python benchmarks/saving.py --gigabytes 1
 
@@ -75,10 +75,13 @@ def compared(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) ->
     return min(t for t, _ in times), min(t for _, t in times)
 
 
-def replace(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """What unidl does too: the old file stays until the new one is whole."""
+def replace(arrays: dict[str, np.ndarray], path: Path, on_disk: bool = False) -> None:
+    """What unidl does too: the old file stays until the new one is whole, with checkpoints also on the disk."""
     temporary = path.with_suffix(".tmp")
     save_file(arrays, str(temporary))
+    if on_disk:
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
     os.replace(temporary, path)
 
 
@@ -95,20 +98,31 @@ def main() -> None:
     print(f"{active.name} {active.engine_version}: {count} tensors of {ONE / 1e6:.0f} MB")
     folder = Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR")))
     ours, theirs = folder / "ours.safetensors", folder / "theirs.safetensors"
+    checkpoint = unidl.saving.Checkpoint(folder / "run", model, max_to_keep=1)
     try:
         with Peak() as saving:
             model.save_weights(ours)
         with Peak() as loading:
             model.load_weights(ours)
+        with Peak() as keeping:
+            checkpoint.save()
+        with Peak() as restoring:
+            checkpoint.restore()
         arrays = {str(i): np.array(active.to_numpy(v)) for i, v in enumerate(model.weights)}
         save = compared(lambda: model.save_weights(ours), lambda: replace(arrays, theirs), options.rounds)
+        keep = compared(checkpoint.save, lambda: replace(arrays, theirs, on_disk=True), options.rounds)
         arrays.clear()
         load = compared(lambda: model.load_weights(ours), lambda: load_file(str(theirs)), options.rounds)
+        restore = compared(checkpoint.restore, lambda: load_file(str(theirs)), options.rounds)
     finally:
+        checkpoint.delete()
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
-    for what, (mine, other), peak in (("save", save, saving), ("load", load, loading)):
+    rows = (
+        ("save", save, saving), ("load", load, loading), ("checkpoint", keep, keeping), ("restore", restore, restoring)
+    )  # fmt: skip
+    for what, (mine, other), peak in rows:
         speed = f"{other / mine:.2f} of safetensors' speed ({mine:.2f} s, {other:.2f} s)"
         print(f"{what}: {speed}, {peak.most / ONE:.2f} tensors")
 

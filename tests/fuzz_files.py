@@ -131,8 +131,31 @@ def bases(folder: Path) -> dict[str, Any]:
     }
     old = {"class_name": "Sequential", "config": {"name": "old", "layers": dense}}
     made["keras2.h5"] = k2.write(folder / "keras2.h5", old, weights, training=training).read_bytes()
+    made["newer.h5"] = _newer(folder / "keras2.h5", folder / "newer.h5")
     made["stack"] = stack
     return made
+
+
+def _newer(path: Path, other: Path) -> bytes:
+    """The same file with the newer structures of HDF5: chunks, many and large attributes, many links."""
+
+    def copy(old: Any, new: Any) -> None:
+        new.attrs.update(old.attrs)
+        for name, item in old.items():
+            if isinstance(item, h5py.Group):
+                copy(item, new.create_group(name))
+            else:
+                chunks = {"chunks": (1,) * item.ndim, "compression": "gzip"} if item.ndim else {}
+                copied = new.create_dataset(name, data=item[()], **chunks)
+                copied.attrs.update(item.attrs)
+
+    with h5py.File(path) as old, h5py.File(other, "w", libver="latest") as new:
+        copy(old, new)
+        new.attrs["large"] = "h" * 70_000
+        for number in range(20):
+            new["model_weights"].attrs[f"more{number}"] = number
+            new["model_weights"].create_group(f"more{number}")
+    return other.read_bytes()
 
 
 # -- changes ---------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from unidl.callbacks import (
     ReduceLROnPlateau,
     SwapEMAWeights,
 )
-from unidl.saving import _checkpoint_file
+from unidl.saving import _safetensors
 
 
 class Death:
@@ -50,7 +50,7 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch_writing(self) -> None:
-        put, fsync, replace, unlink = _checkpoint_file._put, os.fsync, os.replace, os.unlink
+        put, fsync, replace, unlink = _safetensors.put, os.fsync, os.replace, os.unlink
 
         def mortal_put(file: Any, data: memoryview) -> None:
             if self.near("write"):  # in the middle of it
@@ -66,7 +66,7 @@ class Death:
 
             return call
 
-        _checkpoint_file._put = mortal_put
+        _safetensors.put = mortal_put
         os.fsync, os.replace, os.unlink = mortal(fsync, "sync"), mortal(replace, "rename"), mortal(unlink, "delete")
 
 

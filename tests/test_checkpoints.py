@@ -9,7 +9,10 @@ import json
 import os
 import pickle
 import random
+import re
 import resource
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -24,7 +27,7 @@ from safetensors.numpy import load_file
 import unidl
 from unidl.backend import active
 from unidl.callbacks import BackupAndRestore
-from unidl.saving import Checkpoint, _checkpoint_file
+from unidl.saving import Checkpoint, _checkpoint_file, _safetensors
 
 trains = pytest.mark.skipif(not active.trains, reason="this backend does not train")
 once = pytest.mark.once
@@ -211,6 +214,41 @@ def test_every_damage_is_found(tmp_path):
 
 
 @once
+def test_large_arrays_and_their_damage(tmp_path):
+    """Whose checksum is computed by a thread, which is gone afterwards, also if the disk is full."""
+    path, rng = tmp_path / "x.safetensors", np.random.default_rng(2)
+    state = {f"a{i}": rng.random((2100, 700)) for i in range(3)} | {"small": np.arange(3), "big": np.ones(5, ">f4")}
+    _checkpoint_file.write(path, state)
+    whole = path.read_bytes()
+    assert len(whole) > 5 * _safetensors.BLOCK
+    blank = re.sub(rb'"crc32":"[0-9a-f]{8}"', b'"crc32":"00000000"', whole, count=1)
+    assert f'"crc32":"{zlib.crc32(blank):08x}"'.encode() in whole
+    for name, array in _checkpoint_file.read(path).items():
+        np.testing.assert_array_equal(array, state[name])
+    for at in (len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(_checkpoint_file.DamagedError, match=r"its checksum is [0-9a-f]{8}, not"):
+            _checkpoint_file.read(path)
+    with full_disk(20_000_000), pytest.raises(OSError, match="File too large"):
+        _checkpoint_file.write(path, state)
+    assert not [thread for thread in threading.enumerate() if thread.name == "unidl-checksum"]
+
+
+@once
+def test_a_script_that_ends_while_a_checkpoint_is_written(tmp_path):
+    script = f"""
+import numpy as np, unidl
+model = unidl.Sequential([unidl.Input((1500,)), unidl.layers.Dense(1500)])
+checkpoint = unidl.saving.Checkpoint({str(tmp_path)!r}, model, background=True)
+checkpoint.save(step=3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0 and "Error" not in done.stderr, done.stderr
+    model = unidl.Sequential([unidl.Input((1500,)), unidl.layers.Dense(1500)])
+    assert Checkpoint(tmp_path, model).restore() == {"step": 3}
+
+
+@once
 def test_headers_that_lie(tmp_path):
     path = tmp_path / "x.safetensors"
 
@@ -317,7 +355,7 @@ def test_a_full_disk(background, tmp_path):
 
 @once
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
-@pytest.mark.parametrize("place", ["_put", "fsync", "replace", "mkstemp"])
+@pytest.mark.parametrize("place", ["put", "fsync", "replace", "mkstemp"])
 def test_errors_of_the_disk(code, place, tmp_path, monkeypatch):
     checkpoint = Checkpoint(tmp_path, net())
     checkpoint.save(step=1)
@@ -325,7 +363,7 @@ def test_errors_of_the_disk(code, place, tmp_path, monkeypatch):
     def fails(*args: Any, **kwargs: Any) -> None:
         raise OSError(code, os.strerror(code))
 
-    owner = {"_put": _checkpoint_file, "mkstemp": tempfile}.get(place, os)
+    owner = {"put": _safetensors, "mkstemp": tempfile}.get(place, os)
     with monkeypatch.context() as patch:
         patch.setattr(owner, place, fails)
         with pytest.raises(OSError, match="is whole") as caught:

@@ -100,7 +100,6 @@ def test_core_requires_no_engine(wheels: dict[str, zipfile.ZipFile]) -> None:
         "numpy>=1.24",
         "platformdirs>=3",
         "rich>=13",
-        "safetensors>=0.4",
     }
     scripts = ConfigParser()
     scripts.read_string(information(wheels["unidl"], "entry_points.txt"))

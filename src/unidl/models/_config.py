@@ -203,8 +203,9 @@ def _made(entry: dict[str, Any], custom_objects: dict[str, Any] | None) -> Calla
     fixed = {k: v for k, v in entry["config"].items() if k not in ("name", "dtype") or (k == "dtype" and v)}
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        # Without a tensor of the model it would be computed here and now, however large the result.
-        if next(symbols((args, tuple(kwargs.values()))), None) is None:
+        # Without a tensor of the model it would be computed here and now, however large the result. A constant that
+        # is cast is no larger than the file has it.
+        if name != "cast" and next(symbols((args, tuple(kwargs.values()))), None) is None:
             raise ValueError(f"The configuration calls the op {kind!r} on no tensor of the model.")
         return function(*args, **{**deserialize_keras_object(fixed), **kwargs})
 

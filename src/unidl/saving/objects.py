@@ -24,7 +24,7 @@ _SHARED = "shared_object_id"
 FAMILIES = (
     "layers", "models", "optimizers", "optimizers.schedules", "losses", "metrics", "initializers", "regularizers",
     "constraints", "activations", "dtype_policies", "random", "distillation", "utils", "quantizers", "callbacks", "ops",
-    "onnx",
+    "onnx", "saving.legacy",
 )  # fmt: skip
 #: Those whose functions configurations may name: functions of tensors, which neither read files nor make objects.
 _PURE = ("activations", "losses", "metrics", "ops")

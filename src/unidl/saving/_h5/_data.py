@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unidl.saving._h5._buffer import Buffer, Cursor, DamagedFile
+from unidl.saving._h5._chunks import read_chunks
 from unidl.saving._h5._headers import leaves
 
 _DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
@@ -24,8 +25,10 @@ class Layout:
         stored: how many bytes the file has for them.
     """
 
-    def __init__(self, file: Buffer, content: Cursor, filters: Cursor | None, size: int) -> None:
-        """`size` is that of the whole data set in bytes, as it claims to be."""
+    def __init__(
+        self, file: Buffer, content: Cursor, filters: Cursor | None, size: int, shape: tuple[int, ...]
+    ) -> None:
+        """`size` is that of the whole data set in bytes, as it claims to be, `shape` that of its elements."""
         self.file = file
         self.filters = [] if filters is None else _filters(filters)
         self.raw: Any = b""
@@ -34,13 +37,15 @@ class Layout:
         version, kind = content.uint(1), content.uint(1)
         if version in (1, 2):
             kind = self._old(content, kind, size)
-        elif version != 3 and not (version == 4 and kind in (0, 1)):
-            what = "is made of others (a virtual data set)" if kind == 3 else "is stored in the way of libver='latest'"
+        elif version not in (3, 4) or kind == 3:
+            what = "is made of others (a virtual data set)" if kind == 3 else f"has a layout of version {version}"
             raise DamagedFile(f"a data set {what}, which is not read")
         elif kind == 0:
             self.raw = content.take(content.uint(2))
         elif kind == 1:
             self._whole(content.address(), content.length(), size)
+        elif kind == 2 and version == 4:
+            self.chunk_shape, self.chunks = read_chunks(file, content, shape, bool(self.filters))
         elif kind == 2:
             rank, tree = content.uint(1), content.address()
             self._chunked(tree, tuple(content.uint(4) for _ in range(rank)))
@@ -121,6 +126,8 @@ class Layout:
                 except zlib.error as error:
                     raise DamagedFile(f"a chunk is damaged: {error}") from None
             elif kind == _SHUFFLE and itemsize > 1:
+                if len(raw) % itemsize:
+                    raise DamagedFile(f"a chunk has {len(raw)} bytes, no multiple of {itemsize}")
                 raw = np.frombuffer(raw, np.uint8).reshape(itemsize, -1).T.tobytes()
             elif kind == _FLETCHER32:
                 raw = raw[:-4]

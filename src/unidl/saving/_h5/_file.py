@@ -12,6 +12,7 @@ import numpy as np
 
 from unidl.saving._h5._buffer import Buffer, Cursor, DamagedFile
 from unidl.saving._h5._data import Layout
+from unidl.saving._h5._dense import ATTRIBUTES, objects
 from unidl.saving._h5._headers import (
     ATTRIBUTE,
     ATTRIBUTE_INFO,
@@ -63,8 +64,11 @@ class _Object:
                     info = Cursor(content.file, content.data)
                     info.skip(1)
                     info.skip(2 if info.uint(1) & 1 else 0)
-                    if info.address() is not None:
-                        raise DamagedFile(f"{self.name or '/'} keeps attributes in the way of libver='latest'")
+                    heap, tree = info.address(), info.address()
+                    if heap is not None and tree is not None:
+                        for one in objects(self.buffer, heap, tree, ATTRIBUTES):
+                            name, value = _attribute(self.buffer, one)
+                            found[name] = value
             self._attributes = found
         return self._attributes
 
@@ -141,7 +145,7 @@ class Dataset(_Object):
         self.shape = read_shape(space)
         self._type = read_type(kind)
         try:
-            self._layout = Layout(file, layout, self._part(FILTERS), self.nbytes)
+            self._layout = Layout(file, layout, self._part(FILTERS), self.nbytes, self.shape)
         except DamagedFile as error:
             raise DamagedFile(f"{name!r}: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unidl.saving._h5._buffer import Buffer, Cursor, DamagedFile
+from unidl.saving._h5._dense import LINKS, objects
 
 SPACE, LINK_INFO, TYPE, FILL, EXTERNAL, LINK, LAYOUT, FILTERS, ATTRIBUTE, CONTINUED, SYMBOLS, ATTRIBUTE_INFO = (
     1, 2, 3, 5, 7, 6, 8, 11, 12, 16, 17, 21,
@@ -86,11 +87,11 @@ def members(file: Buffer, parts: list[tuple[int, Cursor]]) -> dict[str, int | st
         elif kind == LINK_INFO:
             content.skip(1)
             content.skip(8 if content.uint(1) & 1 else 0)
-            if content.address() is not None:
-                raise DamagedFile(
-                    "a group keeps its names in the way of libver='latest', which is not read. Write the file anew "
-                    "with h5py's defaults"
-                )
+            many, tree = content.address(), content.address()
+            if many is not None and tree is not None:
+                for one in objects(file, many, tree, LINKS):
+                    name, where = _link(one)
+                    found[name] = where
     return found
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from unidl.saving.legacy import _branches
 from unidl.saving.legacy._names import CLASSES, INITIALIZERS, MERGES, OBSOLETE, renamed
 from unidl.saving.legacy._nets import current_net
 
@@ -27,6 +28,8 @@ def current_config(config: Any) -> Any:
     if not isinstance(config, dict) or "class_name" not in config:
         raise ValueError(f"It is no configuration of a model or layer: {str(config)[:200]!r}.")
     kind, inner = str(config["class_name"]), config.get("config")
+    if kind == "Sequential" and (joined := _branches.functional(config.get("name"), _layers_of(inner))):
+        kind, inner = "Model", joined
     if kind == "Sequential":
         inner = _sequential(inner, config.get("name"))
     elif isinstance(inner, dict) and "layers" in inner and "output_layers" in inner:
@@ -44,6 +47,11 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
+def _layers_of(inner: Any) -> list[Any]:
+    """The layers of a Sequential, whose configuration may be the list of them."""
+    return _list(inner.get("layers") if isinstance(inner, dict) else inner)
+
+
 def _entry(entry: Any) -> dict[str, Any]:
     """A layer of a functional model, with the calls made of it."""
     changed = current_config(entry)
@@ -55,7 +63,7 @@ def _entry(entry: Any) -> dict[str, Any]:
 def _sequential(inner: Any, name: Any) -> dict[str, Any]:
     """Keras 1 and 2 before 2.2.3 have a list of layers here; the input's shape is in the first of them."""
     config = {"name": name, "layers": inner} if isinstance(inner, list) else dict(inner or {})
-    layers = _list(config.get("layers"))
+    layers = _layers_of(inner)
     found = [current_config(layer) for layer in layers]
     if layers and layers[0]["class_name"] not in ("InputLayer", "Sequential", "Model", "Functional"):
         first = layers[0].get("config") or {}
@@ -109,8 +117,9 @@ def _layer(kind: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def _parameters(kind: str) -> set[str] | None:
     """The arguments that a class of unidl's takes; None for others."""
     from unidl import layers
+    from unidl.saving.legacy import _local
 
-    cls = getattr(layers, kind, None)
+    cls = getattr(layers, kind, None) or getattr(_local, kind, None)
     return None if cls is None else set(inspect.signature(cls.__init__).parameters)
 
 
@@ -216,8 +225,8 @@ def _merge(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     mode = config.get("mode")
     if mode not in MERGES or config.get("layers"):
         raise ValueError(
-            f"Layer {config.get('name')!r}: Merge of Keras 1 is read with the modes {sorted(MERGES)} and in functional "
-            f"models, not with mode={mode!r} around models of its own."
+            f"Layer {config.get('name')!r}: Merge of Keras 1 is read with the modes {sorted(MERGES)}, in functional "
+            f"models and at the beginning of Sequential ones, not with mode={mode!r}."
         )
     made = {"name": config.get("name")}
     if mode == "concat":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from unidl.saving.legacy import _tf_layers
 from unidl.saving.legacy._names import RECURRENT
 
 _CONSTANT = "_CONSTANT_VALUE"
@@ -18,8 +19,11 @@ def current_net(config: dict[str, Any]) -> dict[str, Any]:
     layers = config["layers"]
     names = {layer["name"] for layer in layers}
     first = _first_calls(config, layers)
+    sizes: dict[tuple[str, int], Any] = {}
 
     def tensor(place: list[Any]) -> dict[str, Any]:
+        if (place[0], place[1]) in sizes:
+            return sizes[place[0], place[1]]
         history = [place[0], place[1] - first.get(place[0], 0), place[2]]
         return {"class_name": "__keras_tensor__", "config": {"keras_history": history}}
 
@@ -55,7 +59,13 @@ def current_net(config: dict[str, Any]) -> dict[str, Any]:
             given = given[:1]
         return {"args": given if len(given) == 1 else [given], "kwargs": kwargs}
 
-    changed = [{**layer, "inbound_nodes": [call(c, layer) for c in layer["inbound_nodes"]]} for layer in layers]
+    sizes.update(_tf_layers.sizes(layers, tensor, lambda value: _is_place(value, names)))
+    changed = []
+    for layer in layers:
+        if layer["class_name"] not in _tf_layers.CLASSES:
+            changed.append({**layer, "inbound_nodes": [call(c, layer) for c in layer["inbound_nodes"]]})
+        elif (layer["name"], 0) not in sizes:
+            changed.append(_tf_layers.entry(layer, argument))
 
     def outer(value: Any) -> Any:
         if _is_place(value, names):
