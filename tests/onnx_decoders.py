@@ -21,7 +21,7 @@ def _whole(low: int, high: int, *shape: int, dtype: str = "uint8") -> np.ndarray
     return _R.integers(low, high, shape).astype(dtype)
 
 
-_ANGLES = _R.uniform(0, 3, (16, 4))
+_ANGLES = _R.uniform(0, 3, (16, 8))
 _TURNS = {"cos": np.cos(_ANGLES).astype("float32"), "sin": np.sin(_ANGLES).astype("float32")}
 _STILL = dict.fromkeys(_TURNS)
 _OUT = ("y", "pk", "pv")
@@ -31,10 +31,10 @@ def grouped(
     batch: int, steps: int, past: int = 0, total: int = 0, ends: Any = None, packed: bool = False, turns: Any = _STILL,
     room: int = 0, more: Any = (), outputs: Any = _OUT, **attributes: Any,
 ) -> One:  # fmt: skip
-    """GroupQueryAttention of 4 heads of size 8 over 2 of keys: `steps` new ones after `past`, in a cache of `room`."""
+    """GroupQueryAttention of 4 heads of size 16 over 2 of keys: `steps` new ones after `past`, in a cache of `room`."""
     total = total or past + steps
-    cache = {n: _f(batch, 2, room or past, 8) if room or past else None for n in ("k0", "v0")}
-    parts = {"q": _f(batch, steps, 32), "k": _f(batch, steps, 16), "v": _f(batch, steps, 16)}
+    cache = {n: _f(batch, 2, room or past, 16) if room or past else None for n in ("k0", "v0")}
+    parts = {"q": _f(batch, steps, 64), "k": _f(batch, steps, 32), "v": _f(batch, steps, 32)}
     if packed:
         parts = {"q": np.concatenate(list(parts.values()), -1), "k": None, "v": None}  # type: ignore[dict-item]
     last = np.full(batch, total - 1) if ends is None else np.asarray(ends)
@@ -56,15 +56,13 @@ _GROUPED = [
     grouped(2, 3, packed=True),
     grouped(1, 1, 4),
     grouped(2, 1, 4, scale=0.3, softcap=2.0),
-    grouped(2, 1, 6, total=7, ends=[4, 6]),
-    grouped(2, 1, 0, total=5, room=9, ends=[2, 4]),
     grouped(1, 3, 4),
     grouped(2, 5, local_window_size=2),
     grouped(1, 1, 6, local_window_size=3),
     grouped(1, 3, 6, local_window_size=4),
     grouped(2, 3, turns=_TURNS, do_rotary=1),
     grouped(2, 3, turns=_TURNS, do_rotary=1, rotary_interleaved=1),
-    grouped(2, 1, 5, ends=[3, 5], turns=_TURNS, do_rotary=1, packed=True, local_window_size=3, softcap=5.0),
+    grouped(2, 1, 5, turns=_TURNS, do_rotary=1, packed=True, local_window_size=3, softcap=5.0),
     grouped(1, 3, 2, turns=_TURNS, do_rotary=1),
     grouped(2, 1, 5, turns=_TURNS, do_rotary=1, more={"places": np.array([[7], [2]], "int64")}),
     grouped(2, 3, turns=_TURNS, do_rotary=1, more=_PLACES),
@@ -76,6 +74,19 @@ _GROUPED = [
     grouped(1, 3, 2, outputs=(*_OUT, "qk"), qk_output=1, causal=0),
     grouped(1, 3, 2, outputs=(*_OUT, "qk"), qk_output=2),
 ]
+
+#: Those in which elements of a batch have different lengths: what lies behind these may be anything.
+RAGGED = [
+    grouped(2, 1, 6, ends=[4, 6]),
+    grouped(2, 1, room=9, total=5, ends=[2, 4]),
+    grouped(2, 3, ends=[0, 2]),
+    grouped(3, 1, 5, ends=[3, 5, 0], turns=_TURNS, do_rotary=1, local_window_size=3, softcap=5.0),
+    grouped(2, 1, 5, ends=[3, 5], turns=_TURNS, do_rotary=1, packed=True, smooth_softmax=1),
+    grouped(
+        2, 4, room=9, total=9, ends=[5, 3], turns=_TURNS, do_rotary=1,
+        more={**dict.fromkeys(("places", "bias", "sink", "ks", "vs", "qn", "kn")), "n": np.array([2, 4], "int32")},
+    ),
+]  # fmt: skip
 
 _TABLE = _whole(0, 256, 6, 32)
 _IDS = np.array([[1, 5, -2], [0, 3, 3]], "int64")
@@ -190,8 +201,10 @@ MACHINES = [
     _machine([2, 2, 1], probable=True, post_transform="SOFTMAX"),
     _machine([2, 3], classlabels_strings=["no", "yes"]),
     _machine([2, 3, 1], classlabels_strings=["a", "b", "c"]),
-    One("SVMClassifier", {"x": _ROWS}, {"coefficients": _f(9).tolist(), "rho": [0.2], "classlabels_ints": [1, 2, 3]},
-        ("l", "s"), ML, 1),
+    *[One("SVMClassifier", {"x": _ROWS}, {"coefficients": _f(3 * n).tolist(), "rho": [0.2], "kernel_params": [0.0] * 3,
+        "classlabels_ints": [4, 5, 6][:n]}, ("l", "s"), ML, 1) for n in (2, 3)],
+    One("SVMClassifier", {"x": np.abs(_ROWS)}, {"coefficients": np.abs(_f(6) * 0.1).tolist(), "rho": [0.2],
+        "kernel_params": [0.0] * 3, "classlabels_ints": [4, 5]}, ("l", "s"), ML, 1),
     *[_regressor(kernel) for kernel in _KERNELS],
     _regressor("RBF", one_class=1),
     _regressor("LINEAR", 0),

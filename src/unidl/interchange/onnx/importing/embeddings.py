@@ -101,6 +101,8 @@ def _gather_block_quantized(call: Call, data: Any, indices: Any, scales: Any, ze
     along = call.axis(call.get("quantize_axis", 1), rank, "quantize_axis")
     if bits < 8 and axis == rank - 1:
         raise call.error(f"gather_axis {axis} is the one along which numbers of {bits} bits are packed into bytes")
+    if kind not in ("uint8", "int8"):  # engines lack them
+        data, zeros = (None if x is None else call.array(x, "the table").astype(np.float32) for x in (data, zeros))
     size = shape_of(data)[axis]
     count = shape_of(data)[along] * (8 // bits if along == rank - 1 else 1)
     block = call.get("block_size", 128) or count
@@ -112,8 +114,6 @@ def _gather_block_quantized(call: Call, data: Any, indices: Any, scales: Any, ze
         return ops.take(x, ops.zeros_like(places) if shape_of(x)[axis] == 1 else places, axis)
 
     def numbers(x: Any) -> Any:
-        if kind not in ("uint8", "int8"):  # the engine lacks them
-            return rows(call.array(x, "the table").astype(np.float32))
         return _parts_of_bytes(rows(x), bits)
 
     def spread(x: Any, axis: int) -> Any:

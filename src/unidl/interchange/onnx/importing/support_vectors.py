@@ -56,23 +56,35 @@ def _svm_classifier(call: Call, x: Any) -> Any:
     x, rho, post = ops.cast(x, "float32"), call.need("rho"), call.get("post_transform", "NONE")
     each = call.get("vectors_per_class")
     if not each:
-        scores = ops.add(_kernel(call, x, _array(call, "coefficients", len(labels))), float(rho[0]))
-        return labelled(call, ops.argmax(scores, -1), labels), transformed(scores, post)
+        weights = _array(call, "coefficients", len(labels))
+        scores = ops.add(_kernel(call, x, weights), float(rho[0]))
+        return labelled(call, _of_scores(scores, weights), labels), transformed(scores, post)
     classes = len(each)
     pairs = classes * (classes - 1) // 2
     if len(rho) != pairs:
         raise call.error(f"rho has {len(rho)} numbers, but {classes} classes have {pairs} pairs")
     kernels = _kernel(call, x, _array(call, "support_vectors", sum(each)))
     scores = ops.add(ops.matmul(kernels, _of_pairs(call, each)), np.asarray(rho, np.float32))
-    if call.get("prob_a"):
-        likely = _coupled(call.array(_sure(call, scores), "the scores"), classes)
-        return labelled(call, ops.argmax(likely, -1), labels), transformed(likely, post)
     won = ops.cast(ops.greater(scores, 0.0), "float32")
     firsts, seconds = np.eye(classes, dtype=np.float32)[np.stack(np.triu_indices(classes, 1))]
     votes = ops.add(ops.matmul(won, firsts), ops.matmul(ops.subtract(1.0, won), seconds))
+    chosen = labelled(call, ops.argmax(votes, -1), labels)
+    if call.get("prob_a"):
+        return chosen, transformed(_coupled(call.array(_sure(call, scores), "the scores"), classes), post)
     if classes > 2:
-        return labelled(call, ops.argmax(votes, -1), labels), transformed(scores, post)
-    return labelled(call, ops.argmax(votes, -1), labels), of_two_classes(scores, post, ops.negative(scores))
+        return chosen, transformed(scores, post)
+    other = ops.negative(scores) if post == "NONE" else ops.subtract(1.0, scores)
+    return chosen, of_two_classes(scores, post, other)
+
+
+def _of_scores(scores: Any, weights: np.ndarray) -> Any:
+    """The class of each row; as in onnxruntime the second of two classes wins whenever a score is large enough."""
+    best = ops.argmax(scores, -1)
+    if len(weights) != 2:
+        return best
+    top = ops.max(scores, -1)
+    large = ops.greater_equal(top, 0.5) if (weights >= 0).all() else ops.greater(top, 0.0)
+    return ops.where(large, ops.ones_like(best), best)
 
 
 def _of_pairs(call: Call, each: list[int]) -> np.ndarray:
