@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unidl import ops
 from unidl.backend import active
 from unidl.dtypes import FLOATS
 from unidl.errors import UntraceableError
@@ -210,9 +211,9 @@ class Importer:
         inputs = []
         for declared in graph.inputs:
             if declared.name not in graph.constants:
-                inputs.append(
-                    Input(batch_shape=_shape(declared, shapes), dtype=declared.dtype, name=self.name(declared.name))
-                )
+                shape, name = _shape(declared, shapes), self.name(declared.name)
+                inputs.append(Input(batch_shape=shape, dtype=declared.dtype, name=name))
+                inputs[-1].name = declared.name
         if not inputs:
             raise OnnxError(
                 f"{self.model.source} has no inputs: there is no model to be made of it. prepare() runs it."
@@ -240,7 +241,10 @@ class Importer:
         if value is None or isinstance(value, list):
             raise OnnxError(f"Output {name!r} is a sequence or an optional, which models do not have: use prepare().")
         if type(value) is not SymbolicTensor:
-            return self.weight(name, np.asarray(leave(value)), False)
+            value = self.weight(name, np.asarray(leave(value)), False)
+        if value.name:  # an input, or another output
+            value = ops.copy(value)
+        value.name = name
         return value
 
 
@@ -280,6 +284,8 @@ def load(source: Any, *, shapes: dict[str, Any] | None = None) -> Any:
     after the nodes; the rest becomes ops between them. Initializers become weights of these layers, or `Weight` layers
     named after them; small constants stay what they are. Data stay in ONNX's layout (channels first).
     `unidl.onnx.prepare` runs any graph, also those that are no model (with text, sequences, optionals).
+
+    Inputs and outputs keep their names (`Model.output_names`), also when the model is saved or exported.
 
     Args:
         source: a path, the bytes of a file, or an `onnx.ModelProto`. External data are read from the path's folder.
