@@ -235,6 +235,7 @@ def test_names_are_kept(tmp_path: Path) -> None:
     data = built(nodes, inputs, outputs, {"w": np.ones((2, 3), "float32")})
     model = onnx.load(data)
     assert model.output_names == list(outputs)
+    assert [type(layer).__name__ for layer in model.layers if layer.weights] == ["Dense"]
     model.save(tmp_path / "model.keras")
     given = [np.ones((4, 2), "float32"), np.ones((4, 3), "float32")]
     for net in (model, unidl.saving.load_model(tmp_path / "model.keras")):

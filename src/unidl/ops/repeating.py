@@ -44,7 +44,7 @@ def tile(x: Tensor, repeats: Any) -> Tensor:
     """`x` laid side by side `repeats` times along each dimension (missing leading ones count as 1).
 
     Args:
-        repeats: an int, or a sequence of ints. Sizes that are unknown while recording (`ops.shape(y)[0]`) are ints, too.
+        repeats: an int, or a sequence of ints; sizes that are unknown while recording are ints, too.
 
     Example:
         >>> from unidl import ops

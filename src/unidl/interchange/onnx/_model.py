@@ -55,6 +55,7 @@ class Importer:
         self._readers: dict[str, list[Node]] = {}
         self._scope: Scope = ChainMap()
         self._done: dict[int, str] = {}
+        self._ends: list[SymbolicTensor] = []
 
     # -- names ------------------------------------------------------------------------------
 
@@ -219,6 +220,7 @@ class Importer:
                 f"{self.model.source} has no inputs: there is no model to be made of it. prepare() runs it."
             )
         self.anchor = inputs[0]
+        self._ends = list(inputs)
         given = iter(inputs)
         values = [graph.constants[v.name] if v.name in graph.constants else next(given) for v in graph.inputs]
         for declared, i in zip(graph.inputs, range(len(values)), strict=True):
@@ -242,8 +244,9 @@ class Importer:
             raise OnnxError(f"Output {name!r} is a sequence or an optional, which models do not have: use prepare().")
         if type(value) is not SymbolicTensor:
             value = self.weight(name, np.asarray(leave(value)), False)
-        if value.name:  # an input, or another output
+        if any(value is taken for taken in self._ends):  # an input, or another output
             value = ops.copy(value)
+        self._ends.append(value)
         value.name = name
         return value
 
