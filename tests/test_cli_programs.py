@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_models import image_net, shaken
+from onnx_models import shaken
 
 import unidl
 from unidl import layers
@@ -23,6 +23,13 @@ def dense_net() -> Any:
     a, b = unidl.Input((4,), name="a"), unidl.Input((4,), name="b")
     hidden = layers.Dense(5, activation="relu")(layers.Concatenate()([a, b]))
     return unidl.Model([a, b], layers.Dense(3, activation="softmax")(hidden))
+
+
+def image_net() -> Any:
+    picture = unidl.Input((16, 16, 3), name="picture")
+    x = layers.BatchNormalization()(layers.Conv2D(6, 3, strides=2, padding="same", activation="relu")(picture))
+    x = layers.Add()([x, layers.SeparableConv2D(6, 3, padding="same")(x)])
+    return unidl.Model(picture, layers.Dense(3)(layers.GlobalAveragePooling2D()(layers.MaxPooling2D()(x))))
 
 
 @pytest.mark.parametrize("make", [dense_net, image_net])

@@ -217,13 +217,13 @@ def _dynamic_quantize_lstm(
     r_scale: Any, rz: Any,
 ) -> Any:  # fmt: skip
     """An LSTM whose inputs, and states before each step, are quantized for their products with 8-bit weights."""
-    kernels = [
+    w, r = (
         ops.swapaxes(_of_directions(k, scale, zero), 1, 2) for k, scale, zero in ((w, w_scale, wz), (r, r_scale, rz))
-    ]
+    )
     if lengths is not None:  # steps behind the longest sequence do not count for the range of numbers
         time = ops.reshape(ops.arange(shape_of(x)[0], dtype="int64"), (-1, 1, 1))
         x = ops.where(ops.less(time, ops.max(ops.cast(lengths, "int64"))), x, ops.zeros_like(x))
-    return lstm(call, _rounded(x), *kernels, b, lengths, h0, c0, p, _rounded)
+    return lstm(call, _rounded(x), w, r, b, lengths, h0, c0, p, _rounded)
 
 
 def _of_directions(kernel: Any, scale: Any, zero: Any) -> Any:
