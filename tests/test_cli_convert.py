@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from onnx_models import agrees, data_for, shaken, text_net
 import unidl
 import unidl.onnx
 from unidl import layers
+from unidl.backend import active
 from unidl.cli import main
 from unidl.interchange.onnx._describing import describe
 from unidl.interchange.onnx.exporting._parity import run
@@ -82,7 +84,12 @@ def test_what_cannot_be_converted(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "`opset` must be an int" in failed(capsys, "convert", source, target, "--opset", "3")
     assert "missing.keras" in failed(capsys, "convert", str(tmp_path / "missing.keras"), target)
     assert "is no .keras, .h5, .onnx or .py file" in failed(capsys, "convert", str(tmp_path / "net.txt"), target)
-    assert "an engine's own format" in failed(capsys, "convert", str(tmp_path / "net.pt2"), target)
+    assert "an engine's own format" in failed(capsys, "convert", str(tmp_path / "net-symbol.json"), target)
+    elsewhere, engine = ("net.pt2", "torch") if active.name != "torch" else ("saved", "tensorflow")
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
+    assert f"UNIDL_BACKEND={engine}" in failed(capsys, "convert", str(tmp_path / elsewhere), target)
+    shutil.rmtree(tmp_path / "saved")
     assert Path(target).read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net.keras", "net.onnx", "w.safetensors"]
 

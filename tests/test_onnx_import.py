@@ -199,6 +199,52 @@ def test_computed_shapes_with_unknown_batch() -> None:
     assert model.predict(np.ones((5, 2, 3), "float32"), verbose=0).shape == (5, 6)
 
 
+@pytest.mark.parametrize("which", ["rows of a weight", "rows and columns of an input"])
+def test_tiles_of_unknown_number(which: str, tmp_path: Path) -> None:
+    """`Tile` with sizes as counts, as exporters write learned tokens that each element of a batch begins with."""
+    weights = {"one": np.array([1]), "two": np.array([2]), "w": np.array([[1, 2, 3]], "float32")}
+    end, tiled = (1, "w") if which == "rows of a weight" else (2, "x")
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"], start=0, end=end),
+        helper.make_node("Concat", ["shape", "one" if end == 1 else "two"][: 3 - end], ["counts"], axis=0),
+        helper.make_node("Tile", [tiled, "counts"], ["y"]),
+    ]
+    data = built(nodes, {"x": ["n", "m"]}, {"y": ["rows", "columns"]}, weights, opset=17)
+    model = onnx.load(data)
+    onnx.export(model, tmp_path / "again.onnx")
+    model.save(tmp_path / "again.keras")
+    for n in (1, 4):
+        x = np.random.default_rng(n).normal(size=(n, 3)).astype("float32")
+        (want,) = reference(data, x)
+        for again in (model, unidl.saving.load_model(tmp_path / "again.keras")):
+            np.testing.assert_array_equal(again.predict(x, verbose=0), want)
+        np.testing.assert_array_equal(reference((tmp_path / "again.onnx").read_bytes(), x)[0], want)
+
+
+def test_names_are_kept(tmp_path: Path) -> None:
+    """Of inputs and outputs, also those that are no names of layers, by `.keras` files and by ONNX again."""
+    nodes = [
+        helper.make_node("MatMul", ["input.1", "w"], ["h"], name="dense"),
+        helper.make_node("Relu", ["h"], ["out:0"]),
+        helper.make_node("Add", ["h", "/b/x"], ["sum"]),
+        helper.make_node("Identity", ["input.1"], ["same"]),
+        helper.make_node("Identity", ["sum"], ["twice"]),
+    ]
+    inputs: dict[str, Any] = {"input.1": ["n", 2], "/b/x": ["n", 3]}
+    outputs = {n: ["n", 2 if n == "same" else 3] for n in ("out:0", "sum", "same", "twice")}
+    data = built(nodes, inputs, outputs, {"w": np.ones((2, 3), "float32")})
+    model = onnx.load(data)
+    assert model.output_names == list(outputs)
+    assert [type(layer).__name__ for layer in model.layers if layer.weights] == ["Dense"]
+    model.save(tmp_path / "model.keras")
+    given = [np.ones((4, 2), "float32"), np.ones((4, 3), "float32")]
+    for net in (model, unidl.saving.load_model(tmp_path / "model.keras")):
+        written = onnx.export(net, tmp_path / "again.onnx")
+        assert written.inputs == list(inputs) and written.outputs == list(outputs)
+        for want, got in zip(reference(data, *given), net.predict(dict(zip(inputs, given, strict=True)), verbose=0)):
+            np.testing.assert_array_equal(got, want)
+
+
 def test_control_flow(tmp_path: Path) -> None:
     def branch(op: str, name: str) -> Any:
         node = helper.make_node(op, ["x"], [name])

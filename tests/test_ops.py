@@ -267,6 +267,14 @@ def test_unknown_sizes_can_be_used_in_shapes() -> None:
     np.testing.assert_array_equal(value, x.reshape(3, 4))
 
 
+@pytest.mark.parametrize("counts", [lambda n: (n, 2), lambda n: n, lambda n: (2, n, 1)])
+def test_tiles_of_unknown_number(counts: Any) -> None:
+    x = np.arange(6, dtype="float32").reshape(3, 2)
+    shape, value = run(lambda x: ops.tile(x, counts(ops.shape(x)[0])), (None, 2), x)
+    np.testing.assert_array_equal(value, np.tile(x, counts(3)))
+    assert len(shape) == value.ndim
+
+
 def test_unknown_sizes_flow_through_rules() -> None:
     x = SymbolicTensor((None, 4))
     assert ops.reshape(x, (-1, 2, 2)).shape == (None, 2, 2)

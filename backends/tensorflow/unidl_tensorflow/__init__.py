@@ -197,6 +197,11 @@ class TensorFlowBackend(Backend):
 
         return saved_model(self, path, archive, options)
 
+    def write_onnx(self, source: Path, target: Path) -> None:
+        from unidl_tensorflow.converting import write_onnx
+
+        write_onnx(source, target)
+
     def train_step(
         self,
         forward: Callable[..., tuple[Any, ...]],

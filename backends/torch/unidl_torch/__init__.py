@@ -314,6 +314,11 @@ class TorchBackend(Backend):
 
         return WRITERS[format](self, path, archive, options)
 
+    def write_onnx(self, source: Path, target: Path) -> None:
+        from unidl_torch.converting import write_onnx
+
+        write_onnx(source, target)
+
     def optimizer_kernel(
         self, name: str, optimizer: Any, variables: Sequence[Any]
     ) -> Callable[[list[Tensor]], None] | None:

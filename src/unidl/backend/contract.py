@@ -256,6 +256,16 @@ class Backend(ABC):
         """
         raise NotImplementedError(f"The {self.name} backend writes no files of the format {format!r}.")
 
+    def write_onnx(self, source: Path, target: Path) -> None:
+        """Write a program in the engine's own file as an ONNX file, by the engine's own converter.
+
+        Raises:
+            NotImplementedError: if the backend reads no such files.
+            ImportError: naming the package, if the converter is not installed.
+            ValueError: if the program cannot be converted.
+        """
+        raise NotImplementedError(f"The {self.name} backend reads no programs in its engine's own format.")
+
     def jit(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Compile a Python function of native tensors with the engine's own tracer.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ _WEIGHTS = (".safetensors", ".weights.h5", ".weights.json")
 _STATES = (".pt", ".pth")
 _SYMBOL = "-symbol.json"
 #: What engines read, and unidl does not.
-_PROGRAMS = (".pt", ".pth", ".pt2", _SYMBOL, ".params", ".pb")
+_PROGRAMS = (".pt", ".pth", _SYMBOL, ".params", ".pb")
 #: End of a file's name to the format of `Model.export`.
 _FORMATS = {".pt2": "torch", ".pt": "torchscript", _SYMBOL: "mxnet"}
 
@@ -27,8 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="A",
-        help="a .keras or .onnx file, a Python file SCRIPT.py[:NAME] that makes the model, or a file of weights (then "
-        "--model says of what)",
+        help="a .keras or .onnx file, a Python file SCRIPT.py[:NAME] that makes the model, a .pt2 file or a SavedModel "
+        "(on their engines), or a file of weights (then --model says of what)",
     )
     parser.add_argument(
         "target",
@@ -82,12 +83,41 @@ def _read(source: str, of: str | None) -> Any:
         from unidl.testing.compare_worker import load
 
         return load(script, name)[0]
-    if source.endswith(_PROGRAMS) or Path(source, "saved_model.pb").exists():
+    if engine := _engine_of(source):
+        return _program(source, engine)
+    if source.endswith(_PROGRAMS):
         raise ValueError(
             f"{source} is an engine's own format, of which unidl makes no model: convert the .keras or .onnx file "
             f"that it came from. A state_dict of PyTorch ({', '.join(_STATES)}) is read with --model."
         )
     raise ValueError(f"{source} is no .keras, .h5, .onnx or .py file, nor a file of weights ({', '.join(_WEIGHTS)}).")
+
+
+def _engine_of(source: str) -> str:
+    """The engine whose program a file or folder holds; "" if it is none that can be read."""
+    if source.endswith(".pt2"):
+        return "torch"
+    return "tensorflow" if Path(source, "saved_model.pb").exists() else ""
+
+
+def _program(source: str, engine: str) -> Any:
+    """The model of an engine's program, by way of ONNX.
+
+    Raises:
+        ValueError: on another engine, or if the program cannot be converted.
+    """
+    from unidl.backend import active
+    from unidl.onnx import load
+
+    if active.name != engine:
+        raise ValueError(
+            f"{source} is a program of {engine}, which makes an ONNX model of it: run this with UNIDL_BACKEND={engine}."
+        )
+    if not Path(source).exists():
+        raise FileNotFoundError(f"There is no file {source}.")
+    with tempfile.TemporaryDirectory() as folder:
+        active.write_onnx(Path(source), written := Path(folder) / "program.onnx")
+        return load(written)
 
 
 def _write(model: Any, target: str, arguments: argparse.Namespace) -> str:

@@ -15,6 +15,9 @@ from unidl.layers._input import InputLayer
 from unidl.models.functional import Net
 from unidl.saving.objects import deserialize_keras_object, serialize_keras_object
 
+#: In a layer's entry: names that inputs and outputs of the model have of their own, by call and output.
+_NAMES = "tensor_names"
+
 FUNCTIONAL_KEYS = ("name", "layers", "input_layers", "output_layers")
 
 
@@ -57,6 +60,11 @@ def net_config(net: Net) -> dict[str, Any]:
 
     def place(tensor: SymbolicTensor) -> list[Any]:
         return [*places[id(tensor.node)], tensor.index]
+
+    for tensor in (*net.flat_inputs, *net.flat_outputs):
+        name, call, index = place(tensor)
+        if tensor.name and tensor.name != name:
+            entries[name].setdefault(_NAMES, {})[f"{call}.{index}"] = tensor.name
 
     return {
         "layers": list(entries.values()),
@@ -163,6 +171,11 @@ def net_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | Non
         if len(waiting) == len(todo):
             raise _not_a_net(config.get("name"), waiting, results)
         todo = waiting
+
+    for entry in config["layers"]:
+        for place, given in (entry.get(_NAMES) or {}).items():
+            call, output = (int(n) for n in place.split("."))
+            results[entry.get("name") or entry["config"]["name"], call][output].name = given
 
     def tensor(place: Any) -> Any:
         if _is_place(place):

@@ -139,11 +139,11 @@ class Model(Trainer, Layer):
 
     @property
     def output_names(self) -> list[str]:
-        """The names of the layers that make the outputs."""
+        """The outputs' own names (models from ONNX files have such), or those of the layers that make them."""
         if self._net is None:
             return []
         return [
-            getattr(getattr(t.node, "layer", None), "name", None) or t.name or f"output_{i}"
+            t.name or getattr(getattr(t.node, "layer", None), "name", None) or f"output_{i}"
             for i, t in enumerate(self.outputs)
         ]
 

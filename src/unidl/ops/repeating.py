@@ -26,20 +26,25 @@ from unidl.ops._declare import (
 from unidl.ops.slicing import extent
 
 
-def ints(value: Any, what: str, low: int | None = None) -> list[int]:
-    """`value`, an int or a sequence of ints (an array too), as a list of ints."""
+def ints(value: Any, what: str, low: int | None = None, sizes: bool = False) -> list[Any]:
+    """`value`, an int or a sequence of ints (an array too), as a list of ints; `sizes`: and of unknown sizes."""
     items = value.tolist() if isinstance(value, np.ndarray) else value
     items = list(items) if isinstance(items, (tuple, list)) else [items]
     for item in items:
+        if sizes and isinstance(item, Dim):
+            continue
         valid = hasattr(item, "__index__") and not isinstance(item, bool) and not isinstance(item, Dim)
         require(valid, f"`{what}` must be an int or a sequence of ints, not {value!r}.")
         require(low is None or item >= low, f"`{what}` must be at least {low}, not {value!r}.")
-    return [int(i) for i in items]
+    return [i if isinstance(i, Dim) else int(i) for i in items]
 
 
 @composite
 def tile(x: Tensor, repeats: Any) -> Tensor:
     """`x` laid side by side `repeats` times along each dimension (missing leading ones count as 1).
+
+    Args:
+        repeats: an int, or a sequence of ints; sizes that are unknown while recording are ints, too.
 
     Example:
         >>> from unidl import ops
@@ -47,13 +52,17 @@ def tile(x: Tensor, repeats: Any) -> Tensor:
         [[1 2 1 2]
          [1 2 1 2]]
     """
-    times = ints(repeats, "repeats", 0)
+    times = ints(repeats, "repeats", 0, sizes=True)
     rank = max(len(x.shape), len(times))
     times = [1] * (rank - len(times)) + times
     if rank > len(x.shape):
         x = ops.reshape(x, (1,) * (rank - len(x.shape)) + tuple(ops.shape(x)))
     for axis, n in enumerate(times):
-        if n == 0:
+        if isinstance(n, Dim):
+            shape = tuple(ops.shape(x))
+            wide = ops.broadcast_to(ops.expand_dims(x, axis), (*shape[:axis], n, *shape[axis:]))
+            x = ops.reshape(wide, (*shape[:axis], n * shape[axis], *shape[axis + 1 :]))
+        elif n == 0:
             x = ops.getitem(x, (slice(None),) * axis + (slice(0, 0),))
         elif n != 1:
             x = ops.concatenate([x] * n, axis)

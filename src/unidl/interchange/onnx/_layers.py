@@ -49,10 +49,6 @@ class Weight(Layer):
         return self.shape
 
 
-#: Nodes whose result has the shape that an input says, by the place of that input; the first is what is shaped.
-_SHAPED = {"Reshape": 1, "Expand": 1}
-
-
 class Operator(Layer):
     """A node of an ONNX graph that runs as a whole: control flow, random numbers, sizes that depend on values.
 
@@ -61,7 +57,12 @@ class Operator(Layer):
         opsets: the versions of the domains.
         reads: names of the values that `call` is given, in order: inputs of the node, and what its graphs read.
         constants: other values that it reads, as plain data.
+
+    Attributes:
+        keeps_batch: False: unlike that of other layers, the first size of a result may be any.
     """
+
+    keeps_batch = False
 
     def __init__(self, node: Any, opsets: Any, reads: Any, constants: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -100,13 +101,8 @@ class Operator(Layer):
 
     def _specs(self, values: list[Any]) -> list[TensorSpec]:
         """Ranks and dtypes of the outputs, found by running the node; sizes depend on values, so they are unknown."""
-        place = _SHAPED.get(self.node.op)
-        if place is not None and self.node.inputs[place] in self.reads:
-            (rank,) = values[self.reads.index(self.node.inputs[place])].shape
-            if rank is not None:
-                data = self.node.inputs[0]
-                shaped = values[self.reads.index(data)] if data in self.reads else self.constants[data]
-                return [TensorSpec((None,) * rank, dtype_of(shaped))]
+        if (shaped := self._shaped(values)) is not None:
+            return [shaped]
         for fill in (0, 1):
             given = [active.to_tensor(np.full([2 if d is None else d for d in v.shape], fill), v.dtype) for v in values]
             try:
@@ -117,6 +113,19 @@ class Operator(Layer):
                 continue
             return [TensorSpec((None,) * len(active.shape(r)), active.dtype(r)) for r in results]
         raise AssertionError
+
+    def _shaped(self, values: list[Any]) -> TensorSpec | None:
+        """The output if one of `values` says its shape, and has as many elements as that has dimensions."""
+        plan, _ = self._steps
+        entry = plan.steps[0].entry
+        name = None if entry is None or entry.shape_from is None else self.node.inputs[entry.shape_from]
+        if name not in self.reads:
+            return None
+        (rank,) = values[self.reads.index(name)].shape
+        if rank is None:
+            return None
+        known = {**self.constants, **dict(zip(self.reads, values, strict=True))}
+        return TensorSpec((None,) * rank, dtype_of(known[self.node.inputs[0]]))
 
     def _run_node(self, values: list[Any]) -> Any:
         plan, runner = self._steps

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unidl import ops
 from unidl.backend import active
 from unidl.dtypes import FLOATS
 from unidl.errors import UntraceableError
@@ -54,6 +55,7 @@ class Importer:
         self._readers: dict[str, list[Node]] = {}
         self._scope: Scope = ChainMap()
         self._done: dict[int, str] = {}
+        self._ends: list[SymbolicTensor] = []
 
     # -- names ------------------------------------------------------------------------------
 
@@ -210,14 +212,15 @@ class Importer:
         inputs = []
         for declared in graph.inputs:
             if declared.name not in graph.constants:
-                inputs.append(
-                    Input(batch_shape=_shape(declared, shapes), dtype=declared.dtype, name=self.name(declared.name))
-                )
+                shape, name = _shape(declared, shapes), self.name(declared.name)
+                inputs.append(Input(batch_shape=shape, dtype=declared.dtype, name=name))
+                inputs[-1].name = declared.name
         if not inputs:
             raise OnnxError(
                 f"{self.model.source} has no inputs: there is no model to be made of it. prepare() runs it."
             )
         self.anchor = inputs[0]
+        self._ends = list(inputs)
         given = iter(inputs)
         values = [graph.constants[v.name] if v.name in graph.constants else next(given) for v in graph.inputs]
         for declared, i in zip(graph.inputs, range(len(values)), strict=True):
@@ -240,7 +243,11 @@ class Importer:
         if value is None or isinstance(value, list):
             raise OnnxError(f"Output {name!r} is a sequence or an optional, which models do not have: use prepare().")
         if type(value) is not SymbolicTensor:
-            return self.weight(name, np.asarray(leave(value)), False)
+            value = self.weight(name, np.asarray(leave(value)), False)
+        if any(value is taken for taken in self._ends):  # an input, or another output
+            value = ops.copy(value)
+        self._ends.append(value)
+        value.name = name
         return value
 
 
@@ -280,6 +287,8 @@ def load(source: Any, *, shapes: dict[str, Any] | None = None) -> Any:
     after the nodes; the rest becomes ops between them. Initializers become weights of these layers, or `Weight` layers
     named after them; small constants stay what they are. Data stay in ONNX's layout (channels first).
     `unidl.onnx.prepare` runs any graph, also those that are no model (with text, sequences, optionals).
+
+    Inputs and outputs keep their names (`Model.output_names`), also when the model is saved or exported.
 
     Args:
         source: a path, the bytes of a file, or an `onnx.ModelProto`. External data are read from the path's folder.

@@ -215,10 +215,10 @@ def depth_to_space(w: Writer, x: Value, block_size: int, data_format: str = "cha
 
 
 def tile(w: Writer, x: Value, repeats: Any) -> Value:
-    times = [int(n) for n in (repeats if isinstance(repeats, (tuple, list)) else [repeats])]
+    times = list(repeats) if isinstance(repeats, (tuple, list)) else [repeats]
     rank = max(_rank(x), len(times))
     x = w.unsqueeze(x, range(rank - _rank(x)))
-    return w.node("Tile", x, np.asarray([1] * (rank - len(times)) + times, "int64"))
+    return w.node("Tile", x, w.sizes([1] * (rank - len(times)) + times))
 
 
 def _triangle(upper: int) -> Emit:

@@ -10,6 +10,9 @@ from unidl.interchange.onnx.importing import (
     cutting,
     detection,
     elementwise,
+    embeddings,
+    fused_attention,
+    grouped_attention,
     images,
     indexing,
     losses,
@@ -21,6 +24,7 @@ from unidl.interchange.onnx.importing import (
     resizing,
     shapes,
     signal,
+    support_vectors,
     text,
     windows,
 )

@@ -19,9 +19,9 @@ def origin(size: Any) -> Any:
 def _before(tensor: Any, axis: int) -> Any:
     """The size of an input of the node that made `tensor` which is that of its `axis`; None if that is not known."""
     node = tensor.node
-    if isinstance(node, LayerNode):  # layers keep the batch; a node of ONNX as a layer does as it likes
+    if isinstance(node, LayerNode):
         given = next(symbols(node.args), None)
-        return None if axis or given is None or type(node.layer).__name__ == "Operator" else _of(given, 0)
+        return None if axis or given is None or not getattr(node.layer, "keeps_batch", True) else _of(given, 0)
     return _KEPT[node.op.name](node.args, axis) if node is not None and node.op.name in _KEPT else None
 
 
@@ -62,6 +62,33 @@ def same_size(a: Any, b: Any) -> bool:
         return not isinstance(a, Dim) and not isinstance(b, Dim) and bool(a == b)
     a, b = origin(a), origin(b)
     return a is b or (a.kind == b.kind and a.kind == "size" and a.args[0] is b.args[0] and a.args[1] == b.args[1])
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two sizes are equal, if that can be said.
+
+    Raises:
+        TypeError: if it is known only when the model runs.
+    """
+    if same_size(a, b):
+        return True
+    if not (isinstance(a, Dim) or isinstance(b, Dim)):
+        return False
+    if any(isinstance(v, int) and v < 0 for v in (a, b)):
+        return False
+    raise TypeError("the sizes are unknown")
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The size of two axes that are broadcast, of which one or both are unknown while recording."""
+    if same_size(a, b):
+        return a
+    if not (isinstance(a, Dim) or isinstance(b, Dim)):
+        return max(a, b)
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one, int) and one in (0, 1):
+            return other
+    raise TypeError("the sizes are unknown")
 
 
 #: Ops that keep sizes: from their arguments and an axis of the result to the size it was.

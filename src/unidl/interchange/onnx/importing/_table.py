@@ -31,12 +31,14 @@ class Entry:
         host: whether it may be computed with NumPy if all inputs are on the host.
         body: whether it runs graphs that are attributes, or makes what depends on values: in a `Model` it is
             a layer of its own then.
+        shape_from: the place of the input that says the result's shape, if one does: its length is the rank then.
     """
 
     since: int
     function: Handler
     host: bool = False
     body: bool = False
+    shape_from: int | None = None
 
 
 #: (domain, operator) to its entries, the newest version first.
@@ -49,12 +51,16 @@ MICROSOFT = "com.microsoft"
 ML = "ai.onnx.ml"
 
 
-def operator(names: str, since: int = 1, *, domain: str = "", host: bool = False, body: bool = False) -> Any:
-    """Declare the entry of one operator, or of several (names with blanks between), from version `since` on."""
+def operator(names: str, since: int = 1, *, domain: str = "", **properties: Any) -> Any:
+    """Declare the entry of one operator, or of several (names with blanks between), from version `since` on.
+
+    Args:
+        properties: what else an `Entry` says: `host`, `body`, `shape_from`.
+    """
 
     def declare(function: Handler) -> Handler:
         for name in names.split():
-            put(TABLE, name, domain, Entry(since, function, host, body))
+            put(TABLE, name, domain, Entry(since, function, **properties))
         return function
 
     return declare

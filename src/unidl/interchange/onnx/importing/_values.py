@@ -35,10 +35,10 @@ def enter(value: Any) -> Any:
 
 
 def leave(value: Any) -> Any:
-    """A value as what callers get: NumPy arrays, lists, None."""
+    """A value as what callers get: NumPy arrays, lists, dicts, None."""
     if isinstance(value, list):
         return [leave(v) for v in value]
-    return value if value is None or is_host(value) else ops.convert_to_numpy(value)
+    return value if value is None or is_host(value) or isinstance(value, dict) else ops.convert_to_numpy(value)
 
 
 def dtype_of(value: Any) -> str:

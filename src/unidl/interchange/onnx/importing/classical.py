@@ -109,7 +109,7 @@ def _linear(call: Call, x: Any, rows: int) -> Any:
     return y if not bias else ops.add(y, np.asarray(bias, np.float32))
 
 
-def _post(scores: Any, how: str) -> Any:
+def transformed(scores: Any, how: str) -> Any:
     if how == "SOFTMAX":
         return ops.softmax(scores, -1)
     if how == "LOGISTIC":
@@ -124,7 +124,7 @@ def _post(scores: Any, how: str) -> Any:
 
 @operator("LinearRegressor", domain=ML)
 def _linear_regressor(call: Call, x: Any) -> Any:
-    return _post(_linear(call, x, call.get("targets", 1)), call.get("post_transform", "NONE"))
+    return transformed(_linear(call, x, call.get("targets", 1)), call.get("post_transform", "NONE"))
 
 
 @operator("LinearClassifier", domain=ML)
@@ -134,18 +134,20 @@ def _linear_classifier(call: Call, x: Any) -> Any:
     scores = _linear(call, x, rows)
     if rows == 1 and len(labels) == 2:
         positive = ops.squeeze(ops.greater(scores, 0.0), -1)
-        return _labels(call, ops.cast(positive, "int64"), labels), _of_two(scores, post, ops.subtract(1.0, scores))
-    return _labels(call, ops.argmax(scores, -1), labels), _post(scores, post)
+        return labelled(call, ops.cast(positive, "int64"), labels), of_two_classes(
+            scores, post, ops.subtract(1.0, scores)
+        )
+    return labelled(call, ops.argmax(scores, -1), labels), transformed(scores, post)
 
 
-def _of_two(positive: Any, post: str, other: Any) -> Any:
+def of_two_classes(positive: Any, post: str, other: Any) -> Any:
     """Scores of two classes, as onnxruntime makes them of that of the second; `other` is what the first has."""
     if post == "LOGISTIC":
         positive, other = ops.sigmoid(positive), ops.sigmoid(ops.negative(positive))
     return ops.concatenate([other, positive], -1)
 
 
-def _labels(call: Call, places: Any, labels: Any) -> Any:
+def labelled(call: Call, places: Any, labels: Any) -> Any:
     if isinstance(labels[0], str):
         return text([labels[i] for i in call.array(places, "the class").tolist()])
     return ops.take(np.asarray(labels, np.int64), places, 0)
@@ -231,7 +233,7 @@ def _base_values(call: Call) -> np.ndarray:
 def _tree_ensemble_regressor(call: Call, x: Any) -> Any:
     scores, _ = _tree_scores(call, x, "target", call.get("n_targets", 1))
     base = _base_values(call)
-    return _post((scores + base if base.size else scores).astype(np.float32), call.get("post_transform", "NONE"))
+    return transformed((scores + base if base.size else scores).astype(np.float32), call.get("post_transform", "NONE"))
 
 
 @operator("TreeEnsembleClassifier", domain=ML)
@@ -241,7 +243,7 @@ def _tree_ensemble_classifier(call: Call, x: Any) -> Any:
     base, post = _base_values(call), call.get("post_transform", "NONE")
     if len(labels) != 2:
         scores = (scores + base if base.size else scores).astype(np.float32)
-        return _labels(call, ops.argmax(scores, -1), labels), _post(scores, post)
+        return labelled(call, ops.argmax(scores, -1), labels), transformed(scores, post)
     return _two_classes(call, scores, found, base, labels, post)
 
 
@@ -259,8 +261,8 @@ def _two_classes(
     positive = np.where(both, scores[:, 1:], scores[:, :1])
     single = len(set(call.need("class_ids"))) == 1
     chosen = (positive[:, 0] > (0.5 if likely and single else 0.0)).astype(np.int64)
-    paired = _of_two(positive, post, 1 - positive if likely and single else -positive)
-    return _labels(call, chosen, labels), ops.where(both, _post(scores, post), paired)
+    paired = of_two_classes(positive, post, 1 - positive if likely and single else -positive)
+    return labelled(call, chosen, labels), ops.where(both, transformed(scores, post), paired)
 
 
 @operator("TreeEnsemble", 5, domain=ML)
@@ -305,7 +307,7 @@ def _tree_ensemble(call: Call, x: Any) -> Any:
         scores /= leaves.shape[1]
     post = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")[call.get("post_transform", 0)]
     result = scores.astype(array.dtype)
-    return result if post == "NONE" else _post(result, post)
+    return result if post == "NONE" else transformed(result, post)
 
 
 def _member_sets(values: Any) -> list[set[float]]:
@@ -317,3 +319,6 @@ def _member_sets(values: Any) -> list[set[float]]:
         else:
             sets[-1].add(float(value))
     return sets
+
+
+__all__ = ["labelled", "of_two_classes", "transformed"]

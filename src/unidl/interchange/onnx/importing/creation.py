@@ -11,7 +11,7 @@ from unidl import ops
 from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx._tensors import text
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._table import operator
+from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, enter, on_host, rank_of, shape_of
 from unidl.interchange.onnx.importing.casting import target
 
@@ -101,6 +101,7 @@ def _one_hot(call: Call, indices: Any, depth: Any, values: Any) -> Any:
 
 
 @operator("Trilu")
+@operator("Trilu", domain=MICROSOFT)
 def _trilu(call: Call, x: Any, k: Any = None) -> Any:
     offset = 0 if k is None else int(call.number(k, "the diagonal"))
     rows, columns = shape_of(x)[-2:]

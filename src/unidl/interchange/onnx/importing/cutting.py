@@ -9,7 +9,7 @@ import numpy as np
 from unidl import ops
 from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._table import operator
+from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, rank_of, shape_of
 
 
@@ -143,6 +143,7 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wra
 
 
 @operator("Pad", 11)
+@operator("Pad", domain=MICROSOFT)
 def _pad(call: Call, x: Any, pads: Any, value: Any = None, axes: Any = None) -> Any:
     places = None if axes is None else call.integers(axes, "the axes")
     fill = None if value is None else call.array(value, "the constant").reshape(()).item()

@@ -9,10 +9,9 @@ import numpy as np
 
 from unidl import ops
 from unidl.dtypes import is_float
-from unidl.graph.symbolic import Dim
+from unidl.interchange.onnx.importing import _sizes
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._host import np_dtype
-from unidl.interchange.onnx.importing._sizes import same_size
 from unidl.interchange.onnx.importing._table import TABLE, Entry, operator, put
 from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, has_sizes, is_host, rank_of, shape_of
 
@@ -65,21 +64,10 @@ def _binary(name: str) -> Any:
     def entry(call: Call, a: Any, b: Any) -> Any:
         a, b = aligned(call, a, b)
         if name == "equal" and (has_sizes(a) or has_sizes(b)):
-            return np.vectorize(_same_size, otypes=[bool])(a, b)
+            return np.vectorize(_sizes.equal, otypes=[bool])(a, b)
         return getattr(call.ops, name)(a, b)
 
     return entry
-
-
-def _same_size(a: Any, b: Any) -> bool:
-    """Whether two sizes are equal, of which some are unknown while recording."""
-    if same_size(a, b):
-        return True
-    if not (isinstance(a, Dim) or isinstance(b, Dim)):
-        return False
-    if any(isinstance(v, int) and v < 0 for v in (a, b)):
-        return False
-    raise TypeError("the sizes are unknown")
 
 
 for _onnx, _name in _BINARY.items():
@@ -127,29 +115,22 @@ def _pow(call: Call, a: Any, b: Any) -> Any:
     return o.power(a, cast(b, dtype))
 
 
-def _larger_size(a: Any, b: Any) -> Any:
-    """The size of two axes that are broadcast, of which one or both are unknown while recording."""
-    if same_size(a, b):
-        return a
-    if not (isinstance(a, Dim) or isinstance(b, Dim)):
-        return max(a, b)
-    for one, other in ((a, b), (b, a)):
-        if isinstance(one, int) and one in (0, 1):
-            return other
-    raise TypeError("the sizes are unknown")
-
-
 def _variadic(name: str) -> Any:
     def entry(call: Call, *xs: Any) -> Any:
-        if name == "maximum" and call.ops is not ops and any(has_sizes(x) for x in xs):
-            return functools.reduce(np.vectorize(_larger_size, otypes=[object]), xs)
         return functools.reduce(getattr(call.ops, name), [as_tensor(x) if call.ops is ops else x for x in xs])
 
     return entry
 
 
-for _onnx, _name in (("Max", "maximum"), ("Min", "minimum"), ("Sum", "add")):
+for _onnx, _name in (("Min", "minimum"), ("Sum", "add")):
     put(TABLE, _onnx, "", Entry(1, _variadic(_name), host=True))
+
+
+@operator("Max", host=True)
+def _max(call: Call, *xs: Any) -> Any:
+    if call.ops is not ops and any(has_sizes(x) for x in xs):
+        return functools.reduce(np.vectorize(_sizes.larger, otypes=[object]), xs)
+    return _variadic("maximum")(call, *xs)
 
 
 @operator("Mean")

@@ -14,6 +14,7 @@ from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, is_host, on_host, rank_of, shape_of
 from unidl.interchange.onnx.importing.activations import flattened
 from unidl.interchange.onnx.importing.casting import cast, target
+from unidl.interchange.onnx.importing.recurrent import lstm
 from unidl.interchange.onnx.importing.windows import average_pool, convolve, window
 
 _RANGES = {"int4": (-8, 7), "uint4": (0, 15), "int2": (-2, 1), "uint2": (0, 3)}
@@ -208,6 +209,35 @@ def _dynamic_quantize_matmul(call: Call, a: Any, b: Any, b_scale: Any, bz: Any =
     exact = ops.cast(_integer_product(whole, b, az, bz), "float32")
     y = ops.multiply(exact, ops.multiply(a_scale, b_scale))
     return y if bias is None else ops.add(y, bias)
+
+
+@operator("DynamicQuantizeLSTM", domain=MICROSOFT)
+def _dynamic_quantize_lstm(
+    call: Call, x: Any, w: Any, r: Any, b: Any, lengths: Any, h0: Any, c0: Any, p: Any, w_scale: Any, wz: Any,
+    r_scale: Any, rz: Any,
+) -> Any:  # fmt: skip
+    """An LSTM whose inputs, and states before each step, are quantized for their products with 8-bit weights."""
+    w, r = (
+        ops.swapaxes(_of_directions(k, scale, zero), 1, 2) for k, scale, zero in ((w, w_scale, wz), (r, r_scale, rz))
+    )
+    if lengths is not None:  # steps behind the longest sequence do not count for the range of numbers
+        time = ops.reshape(ops.arange(shape_of(x)[0], dtype="int64"), (-1, 1, 1))
+        x = ops.where(ops.less(time, ops.max(ops.cast(lengths, "int64"))), x, ops.zeros_like(x))
+    return lstm(call, _rounded(x), w, r, b, lengths, h0, c0, p, _rounded)
+
+
+def _of_directions(kernel: Any, scale: Any, zero: Any) -> Any:
+    """Weights (directions, inputs, columns); a scale is for a direction, or for each column of it."""
+    scale, zero = (_lib(v).reshape(_wide(v, "float32"), (shape_of(kernel)[0], 1, -1)) for v in (scale, zero))
+    return ops.multiply(ops.subtract(_wide(kernel, "float32"), zero), scale)
+
+
+def _rounded(x: Any) -> Any:
+    """Numbers as 8 bits hold them, with a scale and a zero point that cover all of `x`."""
+    scale, zero = _range_of(x)
+    scale = ops.where(ops.equal(scale, 0.0), ops.ones_like(scale), scale)
+    steps = ops.clip(ops.add(ops.round(ops.divide(x, scale)), zero), 0.0, 255.0)
+    return ops.multiply(ops.subtract(steps, zero), scale)
 
 
 @operator("MatMulNBits", domain=MICROSOFT)

@@ -182,16 +182,18 @@ def _gru(call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None,
 
 @operator("LSTM")
 def _lstm(
-    call: Call,
-    x: Any,
-    w: Any,
-    r: Any,
-    b: Any = None,
-    lengths: Any = None,
-    h0: Any = None,
-    c0: Any = None,
+    call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h0: Any = None, c0: Any = None,
     p: Any = None,
-) -> Any:
+) -> Any:  # fmt: skip
+    return lstm(call, x, w, r, b, lengths, h0, c0, p)
+
+
+def lstm(
+    call: Call, x: Any, w: Any, r: Any, b: Any, lengths: Any, h0: Any, c0: Any, p: Any,
+    rounded: Function = lambda h: h,
+) -> Any:  # fmt: skip
+    """An LSTM; `rounded` is what becomes of a state before its product with the weights."""
+
     def run(x: Any, starts: list[Any], directions: int, units: int) -> Any:
         parts = [_Direction(w, r, b, d, 4, units) for d in range(directions)]
         functions = _activations(call, ["Sigmoid", "Tanh", "Tanh"], directions)
@@ -201,7 +203,7 @@ def _lstm(
             part, (h, c) = parts[d], carry
             f, g, out = functions[d]
             f, g = _clipped(call, f), _clipped(call, g)
-            gates = _added(ops.add(ops.matmul(now, part.w), ops.matmul(h, part.r)), part.wb, part.rb)
+            gates = _added(ops.add(ops.matmul(now, part.w), ops.matmul(rounded(h), part.r)), part.wb, part.rb)
             i, o, forget, new = ops.split(gates, 4, -1)
             if peeps is not None:
                 i, forget = ops.add(i, ops.multiply(peeps[d][0], c)), ops.add(forget, ops.multiply(peeps[d][2], c))
@@ -217,4 +219,4 @@ def _lstm(
     return _recurrent(call, x, r, [h0, c0], run)
 
 
-__all__ = ["activation"]
+__all__ = ["activation", "lstm"]

@@ -25,7 +25,7 @@ def _size(call: Call, x: Any) -> Any:
     return sizes([total]).reshape(())
 
 
-@operator("Reshape", 5, host=True)
+@operator("Reshape", 5, host=True, shape_from=1)
 def _reshape(call: Call, x: Any, shape: Any) -> Any:
     return _reshaped(call, x, call.integers(shape, "the new shape"))
 
@@ -125,7 +125,7 @@ def _transpose(call: Call, x: Any) -> Any:
     return call.ops.transpose(x, None if perm is None else tuple(perm))
 
 
-@operator("Expand", host=True)
+@operator("Expand", host=True, shape_from=1)
 def _expand(call: Call, x: Any, shape: Any) -> Any:
     return expanded(call, x, call.integers(shape, "the shape"))
 

@@ -1,0 +1,105 @@
+"""Operators of language models and support vector machines, each compared with onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from onnx_decoders import DECODERS, MACHINES, RAGGED, grouped
+from onnx_models import reference
+from onnx_one import One, compare, ids
+
+from unidl import onnx
+
+
+@pytest.mark.parametrize("case", DECODERS, ids=ids(DECODERS))
+def test_operators_of_language_models(case: One) -> None:
+    compare(case)
+
+
+@pytest.mark.parametrize("case", RAGGED, ids=ids(RAGGED))
+def test_elements_of_a_batch_have_lengths_of_their_own(case: One) -> None:
+    data, given = case.model()
+    ends = case.inputs["ends"] + 1
+    steps = case.inputs["q"].shape[1]
+    counts = case.inputs.get("n", np.minimum(ends, steps))
+    for what, (want, got) in enumerate(zip(reference(data, *given), onnx.prepare(data)(given), strict=True)):
+        assert got.shape == want.shape and got.dtype == want.dtype
+        for i in range(len(ends)):
+            kept = (slice(0, counts[i]),) if what == 0 else (slice(None), slice(0, ends[i]))
+            np.testing.assert_allclose(got[i][kept], want[i][kept], rtol=1e-4, atol=1e-4)
+
+
+def test_queries_and_keys_are_normalized_before_they_are_turned() -> None:
+    """onnxruntime has no kernel for it on CPUs; what it computes for normalized inputs is the reference."""
+    case = grouped(1, 3, more=dict.fromkeys(("places", "bias", "sink", "ks", "vs")))
+    scales = {n: np.linspace(0.5, 1.5, 16).astype("float32") for n in ("qn", "kn")}
+    fused = case._replace(inputs={**case.inputs, **scales}, attributes={**case.attributes, "q_norm_epsilon": 1e-3})
+    data, given = fused.model()
+    parts = dict(case.inputs)
+    for name, epsilon in (("q", 1e-3), ("k", 1e-6)):
+        heads = parts[name].reshape(1, 3, -1, 16)
+        heads = heads / np.sqrt(np.mean(heads**2, -1, keepdims=True) + epsilon) * scales["qn"]
+        parts[name] = heads.reshape(parts[name].shape)
+    plain, normalized = case._replace(inputs=parts).model()
+    for want, got in zip(reference(plain, *normalized), onnx.prepare(data)(given), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("fixed", [True, False], ids=["fixed", "given"])
+def test_steps_of_decoders_as_models(steps: int, fixed: bool) -> None:
+    """The total length is known when the model is made, or an input as the others are."""
+    case = grouped(1, steps, 4, local_window_size=3)
+    data, given = case._replace(constants=("total",) if fixed else ()).model()
+    model = onnx.load(data, shapes={n: (None, *case.inputs[n].shape[1:]) for n in ("q", "k", "v", "k0", "v0")})
+    got = model.predict_on_batch(given)
+    for want, g in zip(reference(data, *given), got, strict=True):
+        np.testing.assert_allclose(g, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [({"k_quant_type": "PER_TENSOR"}, "quantized"), ({"sliding_window_cache": 1}, "sliding_window_cache")],
+)
+def test_caches_in_other_forms_are_refused(attributes: dict[str, object], message: str) -> None:
+    data, given = grouped(1, 1, 2, **attributes).model()
+    with pytest.raises(onnx.OnnxError, match=f"GroupQueryAttention.*{message}"):
+        onnx.prepare(data)(given)
+
+
+@pytest.mark.parametrize("case", MACHINES, ids=ids(MACHINES))
+def test_support_vector_machines(case: One) -> None:
+    compare(case)
+
+
+def _classifier(keys: dict[str, list[object]]) -> bytes:
+    """A linear classifier as converters of scikit-learn write one: the last node makes maps of the scores."""
+    coefficients = np.linspace(-1, 1, 9).tolist()
+    nodes = [
+        helper.make_node("LinearClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", coefficients=coefficients,
+                         intercepts=[0.1, 0.2, 0.3], classlabels_ints=[4, 5, 6], post_transform="SOFTMAX"),
+        helper.make_node("ZipMap", ["scores"], ["maps"], domain="ai.onnx.ml", **keys),
+    ]  # fmt: skip
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])
+    outputs = [helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]), helper.ValueInfoProto(name="maps")]
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    return helper.make_model(
+        helper.make_graph(nodes, "c", [x], outputs), opset_imports=imports, ir_version=8
+    ).SerializeToString()
+
+
+@pytest.mark.parametrize("keys", [{"classlabels_int64s": [4, 5, 6]}, {"classlabels_strings": ["a", "b", "c"]}])
+def test_maps_of_scores_are_dicts(keys: dict[str, list[object]]) -> None:
+    data, x = _classifier(keys), np.array([[1, 2, 3], [0.5, -1, 0]], "float32")
+    labels, maps = onnx.prepare(data)([x])
+    want_labels, want_maps = reference(data, x)
+    assert labels.tolist() == want_labels.tolist() and [list(m) for m in maps] == [list(m) for m in want_maps]
+    np.testing.assert_allclose([list(m.values()) for m in maps], [list(m.values()) for m in want_maps], rtol=1e-5)
+
+
+def test_maps_are_no_outputs_of_models() -> None:
+    with pytest.raises(onnx.OnnxError, match=r"prepare\(\)"):
+        onnx.load(_classifier({"classlabels_int64s": [4, 5, 6]}))
+    with pytest.raises(onnx.OnnxError, match="2 classes for 3 columns"):
+        onnx.prepare(_classifier({"classlabels_int64s": [4, 5]}))([np.ones((1, 3), "float32")])
