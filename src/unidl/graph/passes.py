@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from collections.abc import Sequence
+from copy import copy as shallow_copy
 from typing import Any, TypeGuard
 
 from unidl.dtypes import is_float
@@ -24,7 +26,7 @@ def optimized(graph: Graph, *, numbers: bool) -> Graph:
     return counted_on_host(graph) if numbers else graph
 
 
-class _Copy:
+class Copy:
     """A copy of a graph that is made node by node, so that a pass can put something else in a node's place."""
 
     def __init__(self, graph: Graph) -> None:
@@ -47,15 +49,25 @@ class _Copy:
         """
         outputs = (like or node).outputs
         specs = [TensorSpec(o.shape, o.dtype) for o in outputs]
-        made = Node(
-            node.op, substitute(args, self.current), specs if node.multiple else specs[0], node.path, node.inner
-        )
+        inner = shallow_copy(node.inner)
+        if inner is not None:
+            inner.outer = [self.current(t) for t in inner.outer]
+        made = Node(node.op, substitute(args, self.current), specs if node.multiple else specs[0], node.path, inner)
         self.nodes.append(made)
         for old, new in zip(outputs, made.outputs, strict=True):
             self.replaced[id(old)] = new
 
     def keep(self, node: Node) -> None:
         self.add(node, node.args)
+
+    def insert(self, part: Graph, inputs: Sequence[SymbolicTensor], outputs: Sequence[SymbolicTensor]) -> None:
+        """Put the nodes of another graph in the place of `outputs`, its inputs being `inputs`, tensors of the graph."""
+        for own, given in zip(part.inputs, inputs, strict=True):
+            self.replace(own, self.current(given))
+        for node in part.nodes:
+            self.keep(node)
+        for old, new in zip(outputs, part.outputs, strict=True):
+            self.replace(old, self.current(new))
 
     def finish(self) -> Graph:
         """The copy, without the nodes that nothing needs any more."""
@@ -94,7 +106,7 @@ def relu_after_max_pool(graph: Graph) -> Graph:
     if not moved:
         return graph
     rectified = {id(relu) for relu in moved.values()}
-    copy = _Copy(graph)
+    copy = Copy(graph)
     for node in graph.nodes:
         if id(node) in moved:
             relu = moved[id(node)]
@@ -112,7 +124,7 @@ def counted_on_host(graph: Graph) -> Graph:
     """
     ones: set[int] = set()
     known: dict[int, Any] = {}
-    copy = _Copy(graph)
+    copy = Copy(graph)
     for node in graph.nodes:
         out = node.outputs[0]
         if node.multiple or not is_float(out.dtype):
@@ -131,7 +143,7 @@ def counted_on_host(graph: Graph) -> Graph:
     return copy.finish() if known else graph
 
 
-def _summed(node: Node, ones: set[int], known: dict[int, Any], copy: _Copy) -> None:
+def _summed(node: Node, ones: set[int], known: dict[int, Any], copy: Copy) -> None:
     x, out = node.args[0], node.outputs[0]
     if x.shape == () and x.dtype == out.dtype:
         copy.replace(out, copy.current(x))
@@ -143,7 +155,7 @@ def _summed(node: Node, ones: set[int], known: dict[int, Any], copy: _Copy) -> N
     copy.keep(node)
 
 
-def _combined(node: Node, known: dict[int, Any], copy: _Copy) -> None:
+def _combined(node: Node, known: dict[int, Any], copy: Copy) -> None:
     """A product or sum of which at least one operand is a known number."""
     out = node.outputs[0]
     values = [known.get(id(a)) for a in node.args]
@@ -160,7 +172,7 @@ def _combined(node: Node, known: dict[int, Any], copy: _Copy) -> None:
         copy.add(node, (other, number))
 
 
-def _size(tensor: SymbolicTensor, copy: _Copy) -> Any:
+def _size(tensor: SymbolicTensor, copy: Copy) -> Any:
     """The number of elements of `tensor`, a tensor of the graph, from shapes in its copy."""
     total: Any = 1
     for axis, size in enumerate(tensor.shape):
@@ -172,7 +184,7 @@ def _product(a: Any, b: Any) -> Any:
     return b if type(a) is int and a == 1 else a if type(b) is int and b == 1 else a * b
 
 
-def _origin(tensor: SymbolicTensor, axis: int, copy: _Copy) -> tuple[SymbolicTensor, int]:
+def _origin(tensor: SymbolicTensor, axis: int, copy: Copy) -> tuple[SymbolicTensor, int]:
     """The tensor from which this one has its size along `axis`, so that picking from it need not run for the size."""
     node = tensor.node
     if axis == 0 and named(node, "getitem"):

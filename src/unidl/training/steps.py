@@ -11,6 +11,7 @@ from unidl import tree
 from unidl._objects import Cache
 from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
+from unidl.graph.folding import normalization_folded
 from unidl.graph.graph import Graph
 from unidl.graph.replay import replay
 from unidl.graph.symbolic import TensorSpec
@@ -234,7 +235,7 @@ class StepCache:
         return step
 
     def _make_test(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
-        return self._without_result(self._graph("test", batch, flat))
+        return self._without_result(normalization_folded(self._graph("test", batch, flat), _rows(flat)))
 
     def _without_result(self, graph: Graph) -> Callable[..., Any]:
         run = active.executable(graph, jit=self.model.jit_compile)
@@ -247,7 +248,7 @@ class StepCache:
     def _make_predict(self, batch: Any, flat: list[Any]) -> Callable[..., Any]:
         x = batch[0]
         graph = self._graph("predict", (x, None, None), [t for t in tree.flatten(x) if t is not None])
-        run = active.executable(graph, jit=self.model.jit_compile)
+        run = active.executable(normalization_folded(graph, _rows(flat)), jit=self.model.jit_compile)
         count = len(graph.inputs)
         return lambda *tensors: graph.pack(run(*tensors[:count]))
 
@@ -263,6 +264,11 @@ class StepCache:
         except Exception:  # recording cannot explain it: the engine's own error stands
             return error
         return error
+
+
+def _rows(flat: list[Any]) -> int:
+    """The number of samples in a batch."""
+    return max([active.shape(t)[0] or 0 for t in flat if active.shape(t)], default=0)
 
 
 def _undisturbed(make: Callable[..., Any], *args: Any) -> Any:
