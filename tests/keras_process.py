@@ -21,4 +21,4 @@ def run_with_keras(script: str, *arguments: Path) -> None:
     }
     command = [sys.executable, str(_TESTS / script), *map(str, arguments)]
     done = subprocess.run(command, cwd=_TESTS, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{script} failed:\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, f"{script} ended with status {done.returncode}:\n{done.stderr[-4000:]}"
