@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from typing import Any
 
 import numpy as np
 
-from unidl import tree
+from unidl import ops, tree
 from unidl._state import state
 from unidl.backend import active
 from unidl.errors import GraphError, OpError, describe
-from unidl.graph.symbolic import LayerNode, SymbolicTensor, substitute
+from unidl.graph.graph import Graph
+from unidl.graph.replay import replay
+from unidl.graph.symbolic import Dim, LayerNode, SymbolicTensor, substitute
 from unidl.layers._base import Layer
 from unidl.layers._calling import mask_of
 from unidl.layers._input import InputLayer
@@ -184,8 +187,6 @@ class Net:
                     "declare it with Input(…, optional=True)."
                 )
             return None
-        from unidl import ops
-
         if isinstance(value, np.ndarray) and value.dtype.kind in "US":
             return self._fitted_text(tensor, value)
         if isinstance(value, np.ndarray):
@@ -267,19 +268,13 @@ def _optional(tensor: SymbolicTensor) -> bool:
 
 def resolved(args: tuple[Any, ...], current: Any) -> tuple[Any, ...]:
     """An op's `args` with symbolic tensors and sizes replaced by values; outside a trace, bodies by functions."""
-    from unidl.graph.graph import Graph
-    from unidl.graph.replay import replay
-    from unidl.graph.symbolic import Dim
-    from unidl.ops.shape import shape
 
     def resolve(value: Any) -> Any:
         if type(value) is SymbolicTensor:
             return current(value)
         if type(value) is Dim:
-            import operator
-
             if value.kind == "size":
-                return shape(current(value.args[0]))[value.args[1]]
+                return ops.shape(current(value.args[0]))[value.args[1]]
             return getattr(operator, value.kind)(*(resolve(a) for a in value.args))
         if type(value) in (tuple, list):
             return type(value)(resolve(v) for v in value)
