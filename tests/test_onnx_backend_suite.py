@@ -1,7 +1,7 @@
 """ONNX's own backend test suite: 2,033 cases, run by `unidl.onnx.prepare`.
 
 What does not pass is listed, with the reason, in ``onnx_gaps.txt`` in the backend's package: one id a line. A case that
-is listed and passes is an error, too.
+is listed and passes is an error, too, unless its reason holds "on some processors".
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def _check(cases: list[Any]) -> None:
             failed[case.name] = f"{type(error).__name__}: {error}"
     new = "\n\n".join(f"{n}: {e[:1500]}" for n, e in failed.items() if n not in GAPS)
     assert not new, new
-    mended = [c.name for c in cases if c.name in GAPS and c.name not in failed]
+    sure = [name for name, reason in GAPS.items() if not reason.startswith("on some processors:")]
+    mended = [c.name for c in cases if c.name in sure and c.name not in failed]
     assert not mended, f"onnx_gaps.txt lists cases that pass: {mended}"
 
 
