@@ -100,10 +100,10 @@ def test_what_is_not_folded() -> None:
     unfolded(x, lambda x: layers.BatchNormalization(axis=1)(layers.Conv2D(4, 3)(x)))
     unfolded(x, lambda x: layers.BatchNormalization()(layers.MaxPooling2D()(x)))
     unfolded(x, lambda x: layers.BatchNormalization()(layers.Conv2D(4, 3, activation="relu")(x)))
-    if "float16" in active.dtypes:
-        unfolded(
-            x, lambda x: layers.BatchNormalization(dtype="mixed_float16")(layers.Conv2D(4, 3, dtype="mixed_float16")(x))
-        )
+    for half in {"float16", "bfloat16"}.intersection(active.dtypes):
+        for policy in (half, f"mixed_{half}"):
+            conv = layers.Conv2D(4, 3, dtype=policy)
+            unfolded(x, lambda x, c=conv, p=policy: layers.BatchNormalization(dtype=p)(c(x)))
 
 
 def test_small_outputs_and_large_kernels_are_left() -> None:
@@ -140,3 +140,11 @@ def test_predict_and_evaluate_fold_and_see_new_weights() -> None:
             np.testing.assert_allclose(model.evaluate(x, target, batch_size=8, verbose=0), np.mean(plain**2), rtol=1e-4)
         for variable in model.weights:
             variable.assign(ops.multiply(variable, 0.5))
+
+
+@pytest.mark.parametrize("sizes", [(1, 8), (8, 1)])
+def test_batches_of_other_sizes_than_the_first(sizes: tuple[int, int]) -> None:
+    model = normalized(lambda: layers.Conv2D(64, 3, padding="same"), (32, 32, 2), -1)
+    for size in sizes:
+        x = sample((32, 32, 2), size)
+        close(active.to_tensor(model.predict(x, batch_size=8, verbose=0)), model(x))
