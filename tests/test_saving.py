@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -339,3 +340,24 @@ def test_the_editor_adapts_weights_to_another_model(tmp_path: Path, capsys: pyte
     ):
         with pytest.raises(ValueError, match=words):
             call()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system reserves no room")
+@pytest.mark.parametrize("error", [None, OSError(errno.EOPNOTSUPP, "no"), OSError(errno.ENOSPC, "full")])
+def test_room_for_a_large_file_is_asked_for_once_and_need_not_be_given(tmp_path, monkeypatch, error):
+    asked = []
+
+    def reserve(descriptor, offset, size):
+        asked.append((offset, size))
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve)
+    model = unidl.Sequential([unidl.Input((1500,)), layers.Dense(1500)])
+    before = [np.array(w) for w in model.get_weights()]
+    model.save_weights(path := tmp_path / "large.safetensors")
+    assert asked == [(0, path.stat().st_size)]
+    model.set_weights([np.zeros_like(w) for w in before])
+    model.load_weights(path)
+    for found, expected in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
