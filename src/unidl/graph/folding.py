@@ -8,7 +8,7 @@ from typing import Any
 
 from unidl import ops
 from unidl.graph.graph import Graph
-from unidl.graph.passes import Copy, named, uses
+from unidl.graph.passes import Copy, followers
 from unidl.graph.symbolic import Node, TensorSpec
 from unidl.graph.trace import trace
 
@@ -31,12 +31,8 @@ def normalization_folded(graph: Graph, rows: int) -> Graph:
         graph: as recorded for inference.
         rows: the size that unknown dimensions will have about: where outputs are small, nothing is folded.
     """
-    read = uses(graph)
-    found: dict[int, Node] = {}
-    for node in graph.nodes:
-        before = node.args[0].node if named(node, "batch_normalization") else None
-        if before is not None and read[id(node.args[0])] == 1 and _foldable(node, before, rows):
-            found[id(node)] = before
+    behind = followers(graph, "batch_normalization", *_FOLDING)
+    found = {id(n): behind[id(n)] for n in graph.nodes if id(n) in behind and _foldable(n, behind[id(n)], rows)}
     if not found:
         return graph
     folded = {id(before) for before in found.values()}
@@ -49,9 +45,7 @@ def normalization_folded(graph: Graph, rows: int) -> Graph:
     return copy.finish()
 
 
-def _foldable(node: Node, before: Any, rows: int) -> bool:
-    if not named(before, *_FOLDING):
-        return False
+def _foldable(node: Node, before: Node, rows: int) -> bool:
     out, kernel = before.outputs[0], before.args[1]
     if any(t.dtype != out.dtype for t in (*before.inputs(), *node.inputs())) or out.dtype not in _DTYPES:
         return False
@@ -74,13 +68,13 @@ def _fold(copy: Copy, node: Node, before: Node) -> None:
     """Put nodes into the copy that compute what `node` makes of the output of `before`."""
     x, kernel, *rest = before.args
     bias = rest.pop(0) if _FOLDING[before.op.name] else None
-    _, mean, variance, _, offset, scale, epsilon = node.args
+    _, mean, variance, axis, offset, scale, epsilon = node.args
     vectors = {"bias": bias, "mean": mean, "variance": variance, "offset": offset, "scale": scale}
     given = {name: vector for name, vector in vectors.items() if vector is not None}
 
     def combined(x: Any, kernel: Any, *values: Any) -> Any:
         factor, shift = _factor_and_shift(epsilon, **dict(zip(given, values, strict=True)))
-        return _applied(before, x, kernel, factor, shift, rest)
+        return _applied(before.op.name, x, kernel, factor, shift, axis, rest)
 
     tensors = [x, kernel, *given.values()]
     copy.insert(trace(combined, tuple(TensorSpec(t.shape, t.dtype) for t in tensors)), tensors, node.outputs)
@@ -97,12 +91,12 @@ def _factor_and_shift(
     return factor, shift if offset is None else ops.add(shift, offset)
 
 
-def _applied(before: Node, x: Any, kernel: Any, factor: Any, shift: Any, rest: Sequence[Any]) -> Any:
-    if before.op.name == "linear":
+def _applied(name: str, x: Any, kernel: Any, factor: Any, shift: Any, axis: int, rest: Sequence[Any]) -> Any:
+    if name == "linear":
         return ops.linear(x, ops.multiply(kernel, factor), shift)
-    if before.op.name != "depthwise_conv":
+    if name != "depthwise_conv":
         return ops.conv_bias(x, ops.multiply(kernel, factor), shift, *rest)
     out = ops.depthwise_conv(x, ops.multiply(kernel, ops.reshape(factor, tuple(kernel.shape[-2:]))), *rest)
     shape = [1] * len(out.shape)
-    shape[_channels(before) or -1] = -1
+    shape[axis] = -1
     return ops.add(out, ops.reshape(shift, tuple(shape)))

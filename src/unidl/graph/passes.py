@@ -91,18 +91,23 @@ def uses(graph: Graph) -> Counter[int]:
     return Counter([id(t) for node in graph.nodes for t in node.inputs()] + [id(t) for t in ends])
 
 
+def followers(graph: Graph, name: str, *before: str) -> dict[int, Node]:
+    """Nodes of the op `name`, by id, with the node of an op in `before` whose only output they alone read first."""
+    read = uses(graph)
+    found: dict[int, Node] = {}
+    for node in graph.nodes:
+        if named(node, name) and named(made := node.args[0].node, *before) and read[id(made.outputs[0])] == 1:
+            found[id(node)] = made
+    return found
+
+
 def relu_after_max_pool(graph: Graph) -> Graph:
     """``max_pool(relu(x))`` as ``relu(max_pool(x))``, which has a fraction of the elements to go over.
 
     Rectifying keeps the order, so the largest element stays the largest. The gradient is the same too: where the
     largest is above 0 it goes to the same element, elsewhere it is 0.
     """
-    read = uses(graph)
-    moved: dict[int, Node] = {}
-    for node in graph.nodes:
-        before = node.args[0].node if named(node, "max_pool") else None
-        if named(before, "relu") and read[id(before.outputs[0])] == 1:
-            moved[id(node)] = before
+    moved = followers(graph, "max_pool", "relu")
     if not moved:
         return graph
     rectified = {id(relu) for relu in moved.values()}

@@ -73,8 +73,8 @@ def write_to(
     Raises:
         ValueError: for a dtype that the format lacks, a header that is too long, an array of another shape.
     """
-    begin = _begin(specs, metadata)
-    _reserve(file, len(begin) + sum(math.prod(s) * numpy_dtype(d).itemsize for s, d in specs.values()))
+    begin, size = _begin(specs, metadata)
+    _reserve(file, size)
     _pass_on(file, memoryview(begin), seen)
     for name, (shape, dtype) in specs.items():
         array = np.ascontiguousarray(value(name), numpy_dtype(dtype).newbyteorder("<"))
@@ -108,7 +108,8 @@ def _pass_on(file: BinaryIO, data: memoryview, seen: Callable[[memoryview], None
     put(file, data)
 
 
-def _begin(specs: Specs, metadata: Mapping[str, str]) -> bytes:
+def _begin(specs: Specs, metadata: Mapping[str, str]) -> tuple[bytes, int]:
+    """The header with its length, and the size of the whole file."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     place = 0
     for name, (shape, dtype) in specs.items():
@@ -123,7 +124,8 @@ def _begin(specs: Specs, metadata: Mapping[str, str]) -> bytes:
         raise ValueError(
             f"Names, shapes and metadata would need {len(text)} bytes; safetensors files have up to {_MOST_HEADER}."
         )
-    return struct.pack("<Q", len(text)) + text
+    begin = struct.pack("<Q", len(text)) + text
+    return begin, len(begin) + place
 
 
 # -- reading -----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from unidl.graph.replay import replay
 from unidl.graph.symbolic import TensorSpec
 from unidl.graph.trace import trace
 from unidl.layers._base import structure
+from unidl.training.data._convert import length
 
 
 class StepCache:
@@ -268,7 +269,7 @@ class StepCache:
 
 def _rows(flat: list[Any]) -> int:
     """The number of samples in a batch."""
-    return max([active.shape(t)[0] or 0 for t in flat if active.shape(t)], default=0)
+    return max([length(t) for t in flat if active.shape(t)], default=0)
 
 
 def _undisturbed(make: Callable[..., Any], *args: Any) -> Any:

@@ -126,11 +126,14 @@ for _onnx, _name in (("Min", "minimum"), ("Sum", "add")):
     put(TABLE, _onnx, "", Entry(1, _variadic(_name), host=True))
 
 
+_largest = _variadic("maximum")
+
+
 @operator("Max", host=True)
 def _max(call: Call, *xs: Any) -> Any:
     if call.ops is not ops and any(has_sizes(x) for x in xs):
         return functools.reduce(np.vectorize(_sizes.larger, otypes=[object]), xs)
-    return _variadic("maximum")(call, *xs)
+    return _largest(call, *xs)
 
 
 @operator("Mean")
