@@ -85,6 +85,10 @@ def test_what_cannot_be_converted(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "missing.keras" in failed(capsys, "convert", str(tmp_path / "missing.keras"), target)
     assert "is no .keras, .h5, .onnx or .py file" in failed(capsys, "convert", str(tmp_path / "net.txt"), target)
     assert "an engine's own format" in failed(capsys, "convert", str(tmp_path / "net-symbol.json"), target)
+    assert "says the shapes of its inputs" in failed(capsys, "convert", source, target, "--shapes", "x=None,4")
+    with pytest.raises(SystemExit):
+        main(["convert", source, target, "--shapes", "x=None,four"])
+    assert "is not of the form NAME=[DTYPE:]SIZES" in capsys.readouterr().err
     elsewhere, engine = ("net.pt2", "torch") if active.name != "torch" else ("saved", "tensorflow")
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
@@ -92,6 +96,20 @@ def test_what_cannot_be_converted(tmp_path: Path, capsys: pytest.CaptureFixture[
     shutil.rmtree(tmp_path / "saved")
     assert Path(target).read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net.keras", "net.onnx", "w.safetensors"]
+
+
+def test_shapes_of_onnx_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A batch size that the file fixes is freed."""
+    model, source, target = small(), tmp_path / "net.onnx", tmp_path / "net.keras"
+    export(model, source, input_spec=[(2, 4)])
+    assert main(["convert", str(source), str(target), "--shapes", "x=None,4"]) == 0
+    again = unidl.saving.load_model(target)
+    assert again.input_shape == (None, 4)
+    x = np.ones((3, 4), "float32")
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5)
+    assert "has no input 'y': its inputs are ['x']" in failed(
+        capsys, "convert", str(source), str(target), "--shapes", "y=None,4"
+    )
 
 
 @pytest.mark.skipif(not hasattr(unidl.onnx, "prepare"), reason="nothing reads ONNX files here")

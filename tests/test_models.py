@@ -479,6 +479,17 @@ def test_the_batch_may_have_another_size_than_the_input_declares() -> None:
         model(np.ones((3, 4), "float32"))
 
 
+def test_declared_batch_sizes_are_part_of_the_shapes_that_a_net_is_made_for() -> None:
+    """Also of inputs that hold no examples: their sizes decide about the shapes of others."""
+    x, axes = unidl.Input((4,), name="x"), unidl.Input(batch_shape=(3,), name="weights")
+    scale = unidl.Input(batch_shape=(), name="scale")
+    model = unidl.Model([x, axes, scale], ops.multiply(ops.reshape(ops.tile(x, (1, 3)), (-1, *axes.shape, 4)), scale))
+    for n in (2, 5):
+        value = np.ones((n, 4), "float32")
+        result = host(model([value, np.ones(3, "float32"), np.float32(2)]))
+        np.testing.assert_array_equal(result, np.full((n, 3, 4), 2, "float32"))
+
+
 def test_a_net_that_fits_one_batch_size_runs_for_it() -> None:
     model = unidl.Model(x := unidl.Input(batch_shape=(2, 6)), ops.sum(ops.reshape(x, (2, 3, 2)), axis=0))
     value = data(2, 6)

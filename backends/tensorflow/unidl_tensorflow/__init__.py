@@ -197,7 +197,7 @@ class TensorFlowBackend(Backend):
 
         return saved_model(self, path, archive, options)
 
-    def write_onnx(self, source: Path, target: Path) -> None:
+    def write_onnx(self, source: Path, target: Path, inputs: Any) -> None:
         from unidl_tensorflow.converting import write_onnx
 
         write_onnx(source, target)

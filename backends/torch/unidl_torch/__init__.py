@@ -314,10 +314,10 @@ class TorchBackend(Backend):
 
         return WRITERS[format](self, path, archive, options)
 
-    def write_onnx(self, source: Path, target: Path) -> None:
+    def write_onnx(self, source: Path, target: Path, inputs: Any) -> None:
         from unidl_torch.converting import write_onnx
 
-        write_onnx(source, target)
+        write_onnx(source, target, inputs)
 
     def optimizer_kernel(
         self, name: str, optimizer: Any, variables: Sequence[Any]

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -256,13 +256,19 @@ class Backend(ABC):
         """
         raise NotImplementedError(f"The {self.name} backend writes no files of the format {format!r}.")
 
-    def write_onnx(self, source: Path, target: Path) -> None:
+    def write_onnx(self, source: Path, target: Path, inputs: Mapping[str, tuple[tuple[int | None, ...], str]]) -> None:
         """Write a program in the engine's own file as an ONNX file, by the engine's own converter.
+
+        Args:
+            source: the engine's file or folder.
+            target: the ONNX file.
+            inputs: shape (None: a size that may vary) and dtype ("" if not said) of inputs by name, for files that do
+                not say them.
 
         Raises:
             NotImplementedError: if the backend reads no such files.
             ImportError: naming the package, if the converter is not installed.
-            ValueError: if the program cannot be converted.
+            ValueError: if the program cannot be converted, or `inputs` must say more.
         """
         raise NotImplementedError(f"The {self.name} backend reads no programs in its engine's own format.")
 

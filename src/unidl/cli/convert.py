@@ -6,20 +6,25 @@ The exit status is 0 if the new file is there, 1 if it cannot be written; what w
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from unidl.cli._shapes import add_shapes
+
 _WEIGHTS = (".safetensors", ".weights.h5", ".weights.json")
-#: A `state_dict` of PyTorch; without --model such a name means an exported program.
+#: A `state_dict` of PyTorch; without --model such a name means TorchScript.
 _STATES = (".pt", ".pth")
 _SYMBOL = "-symbol.json"
 #: What engines read, and unidl does not.
-_PROGRAMS = (".pt", ".pth", _SYMBOL, ".params", ".pb")
+_PROGRAMS = (_SYMBOL, ".params", ".pb")
 #: End of a file's name to the format of `Model.export`.
 _FORMATS = {".pt2": "torch", ".pt": "torchscript", _SYMBOL: "mxnet"}
 
+#: Shape (None: a size that may vary) and dtype ("": not said) of inputs by name.
+Inputs = dict[str, tuple[tuple[int | None, ...], str]]
 
 _KINDS = {"keras": "a model of Keras", "weights": "weights alone"}
 
@@ -28,8 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="A",
-        help="a .keras or .onnx file, a Python file SCRIPT.py[:NAME] that makes the model, a .pt2 file or a SavedModel "
-        "(on their engines), or a file of weights (then --model says of what)",
+        help="a .keras or .onnx file, a Python file SCRIPT.py[:NAME] that makes the model, a .pt2 file, a TorchScript "
+        "file or a SavedModel (on their engines), or a file of weights (then --model says of what)",
     )
     parser.add_argument(
         "target",
@@ -37,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a .onnx, .keras, .safetensors or .weights.h5 file, or a file or folder in the engine's own --format",
     )
     parser.add_argument("--model", metavar="M", help="the model whose weights are in A: a .keras file or a Python file")
+    add_shapes(parser)
     parser.add_argument("--format", metavar="F", help="of B, if its name does not say it (see Model.export)")
     parser.add_argument("--opset", type=int, metavar="N", help="ONNX: the version of its operators")
     parser.add_argument("--external-data", action="store_true", help="ONNX: put the weights into a file beside B")
@@ -47,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read A, write B."""
     try:
-        model = _read(arguments.source, arguments.model)
+        model = _read(arguments.source, arguments.model, dict(arguments.shapes))
         print(_write(model, arguments.target, arguments))
     except (ValueError, TypeError, AttributeError, OSError, ImportError) as error:
         print(f"unidl: {error}", file=sys.stderr)
@@ -55,16 +61,27 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read(source: str, of: str | None) -> Any:
+def _read(source: str, of: str | None, inputs: Inputs) -> Any:
     """The model in a file, or the model `of` with the weights in the file.
 
+    Args:
+        source: the file's name, which says what it is.
+        of: None, or the file of the model whose weights are in `source`.
+        inputs: shape and dtype of inputs by name, as far as the user says them.
+
     Raises:
-        ValueError: if the file's name does not say what it is.
+        ValueError: if the file's name does not say what it is, or an option does not go with it.
     """
+    if source.endswith(".onnx"):
+        return _onnx(Path(source), inputs)
+    if of is None and (engine := _engine_of(source)):
+        return _program(source, engine, inputs)
+    if inputs:
+        raise ValueError(f"--shapes is for ONNX files and programs of engines; {source} says the shapes of its inputs.")
     if source.endswith(_WEIGHTS if of is None else (*_WEIGHTS, *_STATES)):
         if of is None:
             raise ValueError(f"{source} holds weights only: say with --model of which model they are.")
-        model = _read(of, None)
+        model = _read(of, None, {})
         model.load_weights(source)
         return model
     if of is not None:
@@ -74,40 +91,38 @@ def _read(source: str, of: str | None) -> Any:
         from unidl.saving import load_model
 
         return load_model(source)
-    if source.endswith(".onnx"):
-        import importlib
-
-        return importlib.import_module("unidl.onnx").load(source)
     script, _, name = source.partition(":")
     if script.endswith(".py"):
         from unidl.testing.compare_worker import load
 
         return load(script, name)[0]
-    if engine := _engine_of(source):
-        return _program(source, engine)
     if source.endswith(_PROGRAMS):
         raise ValueError(
             f"{source} is an engine's own format, of which unidl makes no model: convert the .keras or .onnx file "
-            f"that it came from. A state_dict of PyTorch ({', '.join(_STATES)}) is read with --model."
+            "that it came from."
         )
     raise ValueError(f"{source} is no .keras, .h5, .onnx or .py file, nor a file of weights ({', '.join(_WEIGHTS)}).")
 
 
 def _engine_of(source: str) -> str:
     """The engine whose program a file or folder holds; "" if it is none that can be read."""
-    if source.endswith(".pt2"):
+    if source.endswith((".pt2", *_STATES)):
         return "torch"
     return "tensorflow" if Path(source, "saved_model.pb").exists() else ""
 
 
-def _program(source: str, engine: str) -> Any:
+def _onnx(path: Path, inputs: Inputs) -> Any:
+    load = importlib.import_module("unidl.onnx").load
+    return load(path, shapes={name: shape for name, (shape, _) in inputs.items()})
+
+
+def _program(source: str, engine: str, inputs: Inputs) -> Any:
     """The model of an engine's program, by way of ONNX.
 
     Raises:
         ValueError: on another engine, or if the program cannot be converted.
     """
     from unidl.backend import active
-    from unidl.onnx import load
 
     if active.name != engine:
         raise ValueError(
@@ -116,8 +131,8 @@ def _program(source: str, engine: str) -> Any:
     if not Path(source).exists():
         raise FileNotFoundError(f"There is no file {source}.")
     with tempfile.TemporaryDirectory() as folder:
-        active.write_onnx(Path(source), written := Path(folder) / "program.onnx")
-        return load(written)
+        active.write_onnx(Path(source), written := Path(folder) / "program.onnx", inputs)
+        return _onnx(written, inputs)
 
 
 def _write(model: Any, target: str, arguments: argparse.Namespace) -> str:

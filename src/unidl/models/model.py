@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ class Model(Trainer, Layer):
         self._replay_version = -1
         #: Whether replays are made for whole shapes: the engine or the graph needs the batch size as a number.
         self._whole_shapes = active.static_shapes
+        self._fixed: list[bool] = []
         self._init_trainer()
         if (inputs is None) != (outputs is None):
             raise ValueError("A functional model needs `inputs` and `outputs`; for a subclass give neither.")
@@ -72,6 +74,9 @@ class Model(Trainer, Layer):
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"Layers of model {self.name!r} share the names {twice}: give each its own `name`.")
         self._net = net
+        #: For each input whether it is declared with a batch size: its first size may be anything else, too.
+        self._fixed = [bool(t.shape) and t.shape[0] is not None for t in net.flat_inputs]
+        self._whole_shapes = active.static_shapes or all(self._fixed)
         self._net_layers = net.layers
         self._replays.clear()
         self._build_shapes = {"input_shape": tree.map_structure(lambda t: t.shape, inputs)}
@@ -192,7 +197,7 @@ class Model(Trainer, Layer):
                 flat = tuple(self._net.match(inputs))  # type: ignore[union-attr]
             if not all(type(v) in _TYPES and not is_strings(v) for v in flat):
                 return self._invoke((inputs,), kwargs)
-            key = (training, *((v.dtype, self._key_shape(v)) for v in flat))
+            key = (training, *((v.dtype, s) for v, s in zip(flat, self._key_shapes(flat), strict=True)))
         entry = self._replays.get(key)
         if entry is None:
             if kwargs.keys() - {"training"}:
@@ -207,13 +212,17 @@ class Model(Trainer, Layer):
             raise self._explained(error, flat, training) from error
         return results[0] if single else pack(results)
 
-    def _key_shape(self, tensor: Any) -> tuple[Any, ...]:
-        shape = tuple(active.shape(tensor))
-        return shape if self._whole_shapes else (None, *shape[1:])
+    def _key_shapes(self, tensors: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The shapes for which a replay is made: those of `tensors`, with batch sizes unknown where that may be."""
+        shapes = [tuple(active.shape(t)) for t in tensors]
+        if self._whole_shapes:
+            return shapes
+        fixed = self._fixed or [False] * len(shapes)
+        return [s if whole or not s else (None, *s[1:]) for s, whole in zip(shapes, fixed, strict=True)]
 
     def _make_replay(self, flat: tuple[Any, ...], training: bool) -> Any:
         self._net.check([active.shape(v) for v in flat])  # type: ignore[union-attr]
-        specs = [TensorSpec(self._key_shape(v), active.dtype(v)) for v in flat]
+        specs = [TensorSpec(s, active.dtype(v)) for s, v in zip(self._key_shapes(flat), flat, strict=True)]
         try:
             graph = self._graph(specs, training)
         except UntraceableError:

@@ -54,6 +54,7 @@ class Op:
             attributes, because some engine would accept in silence what the rule refuses.
         traceable: for native code: whether an engine's own tracer may run it. Python code of a layer
             that asks for values may not be.
+        origin: for native code: the layer whose code it is, if that can be written in other ways too.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Op:
     signature: inspect.Signature = field(default_factory=inspect.Signature)
     public: Callable[..., Any] = field(default=lambda: None)
     traceable: bool = True
+    origin: Any = None
 
     def __repr__(self) -> str:
         return f"<{self.kind} op {self.name}>"

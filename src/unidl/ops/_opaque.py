@@ -16,10 +16,11 @@ def opaque(
     tensors: list[SymbolicTensor],
     specs: list[TensorSpec],
     traceable: bool = True,
+    origin: Any = None,
 ) -> list[SymbolicTensor]:
     """Record a call of native code ``function(*tensors) -> tuple`` as one node with outputs `specs`."""
     op = Op(name, "opaque", lambda xs: tuple(function(*xs)), ("xs",), {"xs": "many"})
-    op.traceable = traceable
+    op.traceable, op.origin = traceable, origin
     trace = state.trace
     node = Node(op, (list(tensors),), tuple(specs), trace.path if trace is not None else "")
     if trace is not None:

@@ -88,7 +88,7 @@ class Operator(Layer):
             return self._run_node(values)
         except (DataDependentError, UntraceableError):
             state.trace.rewind(mark)
-        results = opaque(f"layer {self.name}", self._at_once, values, self._specs(values), traceable=False)
+        results = opaque(f"layer {self.name}", self._at_once, values, self._specs(values), traceable=False, origin=self)
         return list(results) if len(results) > 1 else results[0]
 
     def _at_once(self, *values: Any) -> list[Any]:

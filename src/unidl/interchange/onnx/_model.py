@@ -160,7 +160,7 @@ class Importer:
             return self.runner.step(step, inputs, ChainMap())
         names = [n or node.name for n in node.inputs]
         inputs = [self._constant(self.tensor(v), n) for v, n in zip(inputs, names, strict=True)]
-        apart = step.entry is not None and step.entry.body
+        apart = step.entry is not None and (step.entry.body or step.entry.loops)
         if not apart:
             try:
                 results = self.runner.step(step, inputs, ChainMap())
@@ -209,6 +209,9 @@ class Importer:
         plan = Planner(self.model, lambda v: v).plan()
         self._opsets = plan.opsets
         graph = self.model.graph
+        names = [declared.name for declared in graph.inputs if declared.name not in graph.constants]
+        if unknown := set(shapes or {}) - set(names):
+            raise OnnxError(f"{self.model.source} has no input {sorted(unknown)[0]!r}: its inputs are {names}.")
         inputs = []
         for declared in graph.inputs:
             if declared.name not in graph.constants:

@@ -32,7 +32,9 @@ def written(value: Any) -> Any:
         return [written(v) for v in value]
     if value is None or isinstance(value, (int, float, str)):
         return value
-    raise OnnxError(f"A {type(value).__name__} has no plain form: the model cannot be kept in a configuration.")
+    raise OnnxError(
+        f"A {type(value).__name__} has no plain form, so it is nothing for a model: prepare() runs such a graph."
+    )
 
 
 def _written_type(value: ValueType) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from unidl.graph.symbolic import Node, Shape, SymbolicTensor, TensorSpec, substi
 from unidl.interchange.onnx.exporting._folding import folded
 from unidl.interchange.onnx.exporting._tables import LACKING, TABLE
 from unidl.interchange.onnx.exporting._writer import Value, Writer
+from unidl.interchange.onnx.exporting.operators import written_back
 from unidl.ops._structured import STRUCTURED
 
 #: Constants computed from constants are put into the file in place of the nodes, up to so many bytes.
@@ -108,6 +109,9 @@ class Emitter(Writer):
         emitter = TABLE.get(name)
         since = getattr(emitter, "since", 0)
         if emitter is None or since > self.opset:
+            if node.op.origin is not None and (values := written_back(self, node, self.read)) is not None:
+                self._bind_all(node, values)
+                return True
             if node.inner is None:
                 self.need(since)
                 raise self._lacking(node)
@@ -122,10 +126,13 @@ class Emitter(Writer):
             if node.inner is None:
                 raise self._lacking(node, f" with the arguments {node.attributes()}")
             return False
-        for tensor, value, spec in zip(node.outputs, results if node.multiple else [results], self.specs, strict=True):
+        self._bind_all(node, results if node.multiple else [results])
+        return True
+
+    def _bind_all(self, node: Node, values: Sequence[Value]) -> None:
+        for tensor, value, spec in zip(node.outputs, values, self.specs, strict=True):
             self._shaped(value, spec.shape)
             self.bind(tensor, value)
-        return True
 
     def _normalized(self, node: Node) -> bool:
         """Whether a batch normalization has gone into the weights before it."""

@@ -60,11 +60,13 @@ class Writer:
         specs: shapes and dtypes of the outputs of the op that is being written.
         path: the layer of that op.
         initializers: name to the function that gives the array; in the order in which they were needed.
+        domains: versions of the operator sets beside the standard's that the graph needs.
     """
 
     def __init__(self, opset: int) -> None:
         self.opset = opset
         self.helper = library().helper
+        self.domains: dict[str, int] = {}
         self.scopes = [Scope()]
         self.specs: list[TensorSpec] = []
         self.path = ""
