@@ -268,9 +268,10 @@ def test_control_flow(tmp_path: Path) -> None:
 
 
 def test_quantized_convolution() -> None:
+    # Weights of seven bits: on processors without VNNI onnxruntime adds pairs of products in 16 bits, which saturate.
     rng = np.random.default_rng(0)
     weights = {
-        "s": np.float32(0.05), "z": np.uint8(120), "w": rng.integers(-127, 127, (4, 2, 3, 3)).astype("int8"),
+        "s": np.float32(0.05), "z": np.uint8(120), "w": rng.integers(-63, 64, (4, 2, 3, 3)).astype("int8"),
         "ws": rng.uniform(0.01, 0.02, 4).astype("float32"), "wz": np.zeros(4, "int8"),
         "ys": np.float32(0.1), "yz": np.uint8(128), "b": rng.integers(-500, 500, 4).astype("int32"),
     }  # fmt: skip

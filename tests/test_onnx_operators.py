@@ -24,7 +24,8 @@ def _q(*shape: int) -> np.ndarray:
 
 
 def _i8(*shape: int) -> np.ndarray:
-    return _R.integers(-127, 127, shape).astype("int8")
+    """Of seven bits: on processors without VNNI onnxruntime adds pairs of products in 16 bits, which saturate."""
+    return _R.integers(-63, 64, shape).astype("int8")
 
 
 _U = {k: (np.float32(s), np.uint8(z)) for k, s, z in (("a", 0.1, 9), ("b", 0.2, 3), ("c", 0.05, 128), ("y", 0.3, 7))}
