@@ -1,6 +1,6 @@
 """Every loss and metric of `loss_metric_cases` against Keras: values, weights, masks, states, gradients.
 
-Keras runs once, on TensorFlow, in a process of its own.
+Keras runs once, on TensorFlow, in a process of its own (for all suites of ``make test``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_process import run_with_keras
+from keras_process import keras_results
 from loss_metric_cases import LOSSES, METRICS, Case, data, loss_results, metric_results
 
 import unidl
@@ -24,12 +24,9 @@ each_metric = pytest.mark.parametrize("case", METRICS, ids=lambda case: case.id)
 
 
 @pytest.fixture(scope="module")
-def keras(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def keras() -> dict[str, np.ndarray]:
     """What Keras gives for all cases, by ``<loss or metric>/<case>/<what>``."""
-    file = tmp_path_factory.mktemp("keras") / "results.npz"
-    run_with_keras("keras_losses_oracle.py", file)
-    with np.load(file) as results:
-        return dict(results)
+    return keras_results("keras_losses_oracle.py")
 
 
 def array(value: Any) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Every optimizer of `optimizer_cases` against Keras: the weights after each step, and the state as it is saved.
 
-Keras runs once, on TensorFlow, in a process of its own.
+Keras runs once, on TensorFlow, in a process of its own (for all suites of ``make test``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_process import run_with_keras
+from keras_process import keras_results
 from optimizer_cases import CASES, OWN, Case, data, made, results
 
 import unidl
@@ -22,12 +22,9 @@ each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
 
 @pytest.fixture(scope="module")
-def keras(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def keras() -> dict[str, np.ndarray]:
     """What Keras gives for all cases, by ``<case>/<what>``."""
-    file = tmp_path_factory.mktemp("keras") / "results.npz"
-    run_with_keras("keras_optimizers_oracle.py", file)
-    with np.load(file) as found:
-        return dict(found)
+    return keras_results("keras_optimizers_oracle.py")
 
 
 def compare(found: dict[str, np.ndarray], keras: dict[str, np.ndarray], case: Case) -> None:
