@@ -2,9 +2,9 @@
 
     python scripts/suite.py [--lint-only] [BACKEND ...]
 
-Everything runs even if something before it fails; the exit status is then 1. Suites run two at a time, with as many
-engine threads as leaves each its share of the cores, and their output is shown one after another. The last lines are a
-table of what passed, and the sum of all suites in pytest's words.
+Everything runs even if something before it fails; the exit status is then 1. Checks and suites run two at a time, with
+as many engine threads as leaves each suite its share of the cores, and their output is shown one after another. The
+last lines are a table of what passed, and the sum of all suites in pytest's words.
 """
 
 from __future__ import annotations
@@ -32,10 +32,22 @@ ONCE = "numpy"
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|xfailed|xpassed|errors?)\b")
 
 
+def check(command: list[str], log: Path) -> int:
+    """Run a module of Python, write what it prints to `log`, return the exit status."""
+    with log.open("wb") as out:
+        return subprocess.run(
+            [sys.executable, "-m", *command], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
+        ).returncode
+
+
 def suite(backend: str, threads: int, once: bool, log: Path) -> int:
-    """Run the tests with `backend`, write what they print to `log`, return the exit status."""
+    """Run the tests with `backend`, write what they print to `log`, return the exit status.
+
+    What does not depend on the backend is computed in one suite, for all: see `keras_results` in the tests.
+    """
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     environment = {**os.environ, **dict.fromkeys(limits, str(threads)), "UNIDL_BACKEND": backend}
+    environment["UNIDL_TEST_SHARED"] = str(log.parent)
     own = f"backends/{backend}/tests"
     command = [sys.executable, "-m", "pytest", "tests", *([own] if (ROOT / own).is_dir() else [])]
     command += [
@@ -78,35 +90,37 @@ def main() -> int:
     parser.add_argument("backends", nargs="*", metavar="BACKEND", default=list(BACKENDS))
     parser.add_argument("--lint-only", action="store_true", help="ruff and mypy only")
     arguments = parser.parse_args()
+    backends = [] if arguments.lint_only else arguments.backends
     table: list[tuple[str, str]] = []
     failed = False
-    for name, command in CHECKS.items():
-        print(f"== {name}", flush=True)
-        status = subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode
-        table.append((name, "FAILED" if status else "ok"))
-        failed |= status != 0
-    if arguments.lint_only:
-        print("\n".join(f"{name:12} {outcome}" for name, outcome in table))
-        return int(failed)
-
     total: Counter[str] = Counter()
     start, cores = time.monotonic(), os.cpu_count() or 1
-    jobs = min(2, cores, len(arguments.backends))
-    once = ONCE if ONCE in arguments.backends else arguments.backends[0]
+    jobs = min(2, cores)
+    threads = max(1, cores // min(jobs, len(backends) or 1))
+    once = ONCE if ONCE in backends else next(iter(backends), None)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
-        logs = {name: Path(folder, f"{name}.log") for name in arguments.backends}
-        runs = {n: pool.submit(suite, n, max(1, cores // jobs), n == once, log) for n, log in logs.items()}
+        runs: dict[str, Future[int]] = {}
+        logs = {name: Path(folder, f"{name}.log") for name in (*CHECKS, *backends)}
+        for name, command in CHECKS.items():
+            runs[name] = pool.submit(check, command, logs[name])
+        for name in backends:
+            runs[name] = pool.submit(suite, name, threads, name == once, logs[name])
         for name, run in runs.items():
-            print(f"== tests with UNIDL_BACKEND={name}", flush=True)
+            print(f"== {name}" if name in CHECKS else f"== tests with UNIDL_BACKEND={name}", flush=True)
             output = follow(logs[name], run)
+            failed |= run.result() != 0
+            outcome = "FAILED" if run.result() else "ok"
+            if name in CHECKS:
+                table.append((name, outcome))
+                continue
             result = counts(output, run.result())
             total += result
-            failed |= run.result() != 0
-            numbers = ", ".join(f"{n} {word}" for word, n in result.items())
-            table.append((name, f"{'FAILED' if run.result() else 'ok'} ({numbers})"))
+            table.append((name, f"{outcome} ({', '.join(f'{n} {word}' for word, n in result.items())})"))
     print("== summary")
     for name, outcome in table:
         print(f"{name:12} {outcome}")
+    if not backends:
+        return int(failed)
     rest = "".join(f", {total[word]} {word}" for word in ("errors", "skipped", "xfailed", "xpassed") if total[word])
     print(f"{total['passed']} passed, {total['failed']} failed{rest} in {time.monotonic() - start:.0f}s")
     return int(failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,14 @@ COMPLEX = ("complex64", "complex128")
 NUMBER = FLOAT + INTEGER
 ANY = (*NUMBER, "bool")
 SPECIALS = (float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1.0, -1.0)
+
+#: Strategies are made once: to make one takes longer than to draw from it.
+_integers = lru_cache(maxsize=1024)(st.integers)
+
+
+@lru_cache(maxsize=32)
+def _sides(least: int) -> st.SearchStrategy[int]:
+    return st.sampled_from([d for d in (1, 2, 3, 4, 5, 7, 0) if d >= least])
 
 
 class Draw:
@@ -31,7 +40,7 @@ class Draw:
         self.draw = draw
         self.dtype = dtype
         self.smooth = smooth
-        self.numbers = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        self.numbers = np.random.default_rng(draw(_integers(0, 2**32 - 1)))
 
     def die(self, sides: int) -> int:
         """A number from 0 to ``sides - 1``, for what has no simpler and no more complicated choices."""
@@ -40,7 +49,7 @@ class Draw:
     # -- attributes ---------------------------------------------------------------------------
 
     def integer(self, low: int, high: int) -> int:
-        return self.draw(st.integers(low, high))
+        return self.draw(_integers(low, high))
 
     def choice(self, *options: Any) -> Any:
         return self.draw(st.sampled_from(options))
@@ -65,7 +74,7 @@ class Draw:
 
     def side(self, low: int = 0) -> int:
         """The size of a dimension: 0 is rare, and absent from smooth examples."""
-        return self.draw(st.sampled_from([d for d in (1, 2, 3, 4, 5, 7, 0) if d >= max(low, int(self.smooth))]))
+        return self.draw(_sides(max(low, int(self.smooth))))
 
     def shape(self, low: int = 0, high: int = 3, side: int = 0) -> tuple[int, ...]:
         """A shape of `low` to `high` dimensions of at least `side`."""
