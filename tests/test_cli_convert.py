@@ -84,7 +84,9 @@ def test_what_cannot_be_converted(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "`opset` must be an int" in failed(capsys, "convert", source, target, "--opset", "3")
     assert "missing.keras" in failed(capsys, "convert", str(tmp_path / "missing.keras"), target)
     assert "is no .keras, .h5, .onnx or .py file" in failed(capsys, "convert", str(tmp_path / "net.txt"), target)
-    assert "an engine's own format" in failed(capsys, "convert", str(tmp_path / "net-symbol.json"), target)
+    assert "an engine's own format" in failed(capsys, "convert", str(tmp_path / "net.pb"), target)
+    assert "There is no file" in failed(capsys, "convert", str(tmp_path / "net-symbol.json"), target)
+    assert "-symbol.json" in failed(capsys, "convert", str(tmp_path / "net-0000.params"), target)
     assert "says the shapes of its inputs" in failed(capsys, "convert", source, target, "--shapes", "x=None,4")
     with pytest.raises(SystemExit):
         main(["convert", source, target, "--shapes", "x=None,four"])

@@ -8,6 +8,7 @@ it from an input (`_OpenSymbols`).
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import re
 import warnings
@@ -19,7 +20,7 @@ from unidl.export._endpoint import Endpoint, compare
 from unidl.graph.replay import replay
 from unidl.saving._writing import replacing
 from unidl_mxnet._engine import mx
-from unidl_mxnet._invoke import Symbol, Symbols
+from unidl_mxnet._invoke import DTYPES, Symbol, Symbols
 from unidl_mxnet.compiled import _Builder, _lowered
 
 _PRIMES = (23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127)
@@ -87,11 +88,16 @@ def symbol_and_params(backend: Any, path: Path, archive: Any, options: dict[str,
         variable, _ = endpoint.graph.updates[0]
         raise ValueError(f"Endpoint {endpoint.name!r} changes the variable {variable.path!r}; mxnet's symbols cannot.")
     unknown = any(None in t.shape for t in endpoint.graph.inputs)
-    made = [_symbol(endpoint, backend, size) for size in _free_sizes(endpoint)[: 1 + unknown]]
+    sizes = _free_sizes(endpoint)[: 1 + unknown]
+    if any(None in t.shape[1:] for t in endpoint.graph.inputs):
+        sizes.append(sizes[0] + 1)  # an even one: what is padded often depends on that
+    made = [_symbol(endpoint, backend, size) for size in sizes]
     content, values = made[0]
+    for other, _ in made[2:]:
+        _open(endpoint, copy.deepcopy(content), other)
     if unknown:
         _open(endpoint, content, made[1][0])
-    names = _rename(content, values, endpoint.input_names)
+    names = _rename(content, values, endpoint.input_names, [_said(t) for t in endpoint.graph.inputs])
     symbol = mx.sym.load_json(json.dumps(content))
     auxiliary = set(symbol.list_auxiliary_states())
     parameters = {f"{'aux' if n in auxiliary else 'arg'}:{n}": values[old] for old, n in names.items()}
@@ -125,10 +131,13 @@ def _symbol(endpoint: Endpoint, backend: Any, size: int) -> tuple[dict[str, Any]
         if node.op.kind == "opaque":
             raise ValueError(f"{what}: {node.path} runs Python code that works on values, which symbols cannot.")
     builder = _Builder(graph, backend, None, _OpenSymbols(size))
-    symbol, _, _ = builder.build()
+    symbol, _, places = builder.build()
     if builder.draws:
         raise ValueError(f"{what}: random numbers come from the host, because UNIDL_PORTABLE_RANDOM is set.")
-    return json.loads(symbol.tojson()), {**builder.values, **builder.F.scratches}
+    content = json.loads(symbol.tojson())
+    if all(place is not None for place, _ in places):  # an output may be there twice
+        content["heads"] = [content["heads"][place] for place, _ in places]
+    return content, {**builder.values, **builder.F.scratches}
 
 
 def _open(endpoint: Endpoint, content: dict[str, Any], other: dict[str, Any]) -> None:
@@ -163,7 +172,15 @@ def _too_open(endpoint: Endpoint, why: str) -> ValueError:
     )
 
 
-def _rename(content: dict[str, Any], values: dict[str, Any], inputs: list[str]) -> dict[str, str]:
+def _said(tensor: Any) -> dict[str, str]:
+    """Shape and dtype of an input as mxnet says them in a symbol; -1 is a size that may vary."""
+    shape = tuple(-1 if d is None else d for d in tensor.shape)
+    return {"__shape__": str(shape), "__dtype__": str(mx.nd.ndarray._DTYPE_NP_TO_MX[DTYPES[tensor.dtype].type])}
+
+
+def _rename(
+    content: dict[str, Any], values: dict[str, Any], inputs: list[str], attributes: list[dict[str, str]]
+) -> dict[str, str]:
     """Call the variables of the symbol after the inputs and the variables' paths; old names of arrays to new ones."""
     names, used = {}, set(inputs)
     for node in content["nodes"]:
@@ -176,5 +193,6 @@ def _rename(content: dict[str, Any], values: dict[str, Any], inputs: list[str]) 
             used.add(new)
             names[name] = node["name"] = new
         else:
-            node["name"] = inputs[int(name.removeprefix("input"))]
+            place = int(name.removeprefix("input"))
+            node["name"], node["attrs"] = inputs[place], attributes[place]
     return names

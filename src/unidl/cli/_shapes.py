@@ -16,7 +16,7 @@ def add_shapes(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=[DTYPE:]SIZES",
         help="what the inputs of A are, such as data=None,3,224,224 or words=int64:None,20; None is a size that may "
-        "vary. Only TorchScript files must be told",
+        "vary. TorchScript files must be told, and MXNet's if their weights do not say it",
     )
 
 

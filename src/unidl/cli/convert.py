@@ -19,7 +19,7 @@ _WEIGHTS = (".safetensors", ".weights.h5", ".weights.json")
 _STATES = (".pt", ".pth")
 _SYMBOL = "-symbol.json"
 #: What engines read, and unidl does not.
-_PROGRAMS = (_SYMBOL, ".params", ".pb")
+_PROGRAMS = (".pb",)
 #: End of a file's name to the format of `Model.export`.
 _FORMATS = {".pt2": "torch", ".pt": "torchscript", _SYMBOL: "mxnet"}
 
@@ -33,8 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="A",
-        help="a .keras or .onnx file, a Python file SCRIPT.py[:NAME] that makes the model, a .pt2 file, a TorchScript "
-        "file or a SavedModel (on their engines), or a file of weights (then --model says of what)",
+        help="a .keras or .onnx file, a Python file SCRIPT.py[:NAME] that makes the model, a -symbol.json file of "
+        "MXNet, a .pt2 file, a TorchScript file or a SavedModel (on their engines), or a file of weights (then --model "
+        "says of what)",
     )
     parser.add_argument(
         "target",
@@ -42,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a .onnx, .keras, .safetensors or .weights.h5 file, or a file or folder in the engine's own --format",
     )
     parser.add_argument("--model", metavar="M", help="the model whose weights are in A: a .keras file or a Python file")
+    parser.add_argument("--params", metavar="P", help="MXNet: the file of arrays, if it is not A's newest -NNNN.params")
     add_shapes(parser)
     parser.add_argument("--format", metavar="F", help="of B, if its name does not say it (see Model.export)")
     parser.add_argument("--opset", type=int, metavar="N", help="ONNX: the version of its operators")
@@ -53,7 +55,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read A, write B."""
     try:
-        model = _read(arguments.source, arguments.model, dict(arguments.shapes))
+        if arguments.source.endswith(_SYMBOL) and arguments.model is None:
+            model = _mxnet(arguments.source, arguments.params, dict(arguments.shapes))
+        elif arguments.params:
+            raise ValueError(f"--params is for {_SYMBOL} files of MXNet, and {arguments.source} is none.")
+        else:
+            model = _read(arguments.source, arguments.model, dict(arguments.shapes))
         print(_write(model, arguments.target, arguments))
     except (ValueError, TypeError, AttributeError, OSError, ImportError) as error:
         print(f"unidl: {error}", file=sys.stderr)
@@ -96,6 +103,8 @@ def _read(source: str, of: str | None, inputs: Inputs) -> Any:
         from unidl.testing.compare_worker import load
 
         return load(script, name)[0]
+    if source.endswith(".params"):
+        raise ValueError(f"{source} holds MXNet's arrays: name the {_SYMBOL} file that they belong to (and --params).")
     if source.endswith(_PROGRAMS):
         raise ValueError(
             f"{source} is an engine's own format, of which unidl makes no model: convert the .keras or .onnx file "
@@ -114,6 +123,15 @@ def _engine_of(source: str) -> str:
 def _onnx(path: Path, inputs: Inputs) -> Any:
     load = importlib.import_module("unidl.onnx").load
     return load(path, shapes={name: shape for name, (shape, _) in inputs.items()})
+
+
+def _mxnet(symbol: str, params: str | None, inputs: Inputs) -> Any:
+    """The model of MXNet's two files."""
+    from unidl.layers import InputSpec
+    from unidl.mxnet import load
+
+    said = {n: InputSpec(shape=shape, dtype=dtype) if dtype else shape for n, (shape, dtype) in inputs.items()}
+    return load(symbol, params, shapes=said)
 
 
 def _program(source: str, engine: str, inputs: Inputs) -> Any:

@@ -19,7 +19,9 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", help="a .keras, .onnx, .h5, .weights.h5, .weights.json or .safetensors file"
+        "file",
+        metavar="FILE",
+        help="a .keras, .onnx, .h5, .weights.h5, .weights.json, .safetensors, -symbol.json or .params file",
     )
     parser.add_argument("--depth", type=int, metavar="N", help="show N levels, and of what is below only the sum")
     parser.add_argument("--json", action="store_true", help="print the arrays as JSON, one object for each")

@@ -68,6 +68,8 @@ readers: dict[str, str | Callable[[Path], Contents]] = {
     ".hdf5": "unidl.saving._listing:hdf5_file",
     ".weights.json": "unidl.saving._listing:shards",
     ".safetensors": "unidl.saving._listing:safetensors_file",
+    ".params": "unidl.interchange.mxnet._describing:arrays",
+    "-symbol.json": "unidl.interchange.mxnet._describing:symbol",
     ".onnx": "unidl.interchange.onnx._describing:contents",
 }
 
