@@ -521,6 +521,8 @@ def _rnn() -> list[Case]:
                 case("RNN", "5 2 3", f"w {size}", *states, mode=mode, state_size=4, num_layers=layers,
                      bidirectional=directions == 2, state_outputs=layers == 2)
             )  # fmt: skip
+    size = 4 * (3 + 4 + 2)
+    cases.append(case("_npx_rnn", "5 2 3", f"w {size}", "1 2 4", mode="rnn_tanh", state_size=4, num_layers=1))
     return cases
 
 

@@ -347,7 +347,7 @@ def test_missing_operators_are_named_and_supplied(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("unidl.interchange.mxnet._convert.ADDED", _table.ADDED)
     content = symbol(
         node("null", "data", __shape__="(0, 3)"), node("my_cube", "first", [0], factor=2.0, wide=True),
-        node("Custom", "second", [1], op_type="my_half"),
+        node("Custom", "second", [1], op_type="my_half"), node("transpose", "turned", [2]),
     )  # fmt: skip
     prefix = save(tmp_path, content, {})
     with pytest.raises(
@@ -362,7 +362,7 @@ def test_missing_operators_are_named_and_supplied(tmp_path: Path, monkeypatch: p
 
     unidl.mxnet.register_op("my_half", lambda call, x: ops.multiply(x, 0.5))
     found = load(prefix).predict(np.full((1, 3), 2, "float32"), verbose=0)
-    np.testing.assert_allclose(found, np.full((1, 3), 8.0))
+    np.testing.assert_allclose(found, np.full((3, 1), 8.0))
 
 
 # -- the command line --------------------------------------------------------------------------------

@@ -183,7 +183,31 @@ class Writer:
         """A node of the domain "mxnet", whose attributes may have any names."""
         outputs = self.nodes(op, inputs, count, domain=DOMAIN)
         self.proto[-1].attribute.extend([self.helper.make_attribute(k, v) for k, v in attributes.items()])
+        for output, (shape, dtype) in zip(outputs, self._recorded(op, inputs, attributes), strict=False):
+            output.shape, output.dtype = shape, dtype
         return outputs
+
+    def _recorded(self, op: str, inputs: Sequence[Value], attributes: dict[str, Any]) -> list[tuple[Any, str]]:
+        """Shapes and dtypes of what a supplied operator gives, found by recording it; none if that is not possible."""
+        from unidl.errors import UntraceableError
+        from unidl.graph.symbolic import TensorSpec
+        from unidl.graph.trace import trace
+        from unidl.interchange.onnx._structures import Node
+        from unidl.interchange.onnx.importing._calls import Call
+        from unidl.interchange.onnx.importing._table import find
+
+        entry = find(op, DOMAIN, 1)
+        if entry is None or any(v.shape is None for v in inputs):
+            return []
+        call = Call(Node(op, DOMAIN, self.path, (), (), attributes), 1)
+        given = [
+            v.array if v.array is not None and not v.weight else TensorSpec(v.shape or (), v.dtype) for v in inputs
+        ]
+        try:
+            outputs = trace(lambda *xs: entry.function(call, *xs), tuple(given)).outputs
+        except (ValueError, TypeError, AttributeError, UntraceableError):
+            return []  # what is wrong will be said when the model is made
+        return [(tuple([d if isinstance(d, int) else None for d in t.shape]), t.dtype) for t in outputs]
 
     def output(self, x: Value, name: str) -> Value:
         """`x` under the name of an output of the graph."""
