@@ -49,13 +49,17 @@ class Stored:
 
     @property
     def nbytes(self) -> int:
-        return math.prod(self.shape) * _numpy_dtype(self.dtype).itemsize if self.dtype else 0
+        if not self.dtype:
+            return 0
+        return math.prod(self.shape) * (2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize)
 
 
 def _numpy_dtype(name: str) -> np.dtype[Any]:
     if name == "bfloat16":
-        import ml_dtypes
-
+        try:
+            import ml_dtypes
+        except ImportError as error:
+            raise ImportError("Arrays in bfloat16 need the package ml_dtypes: pip install 'unidl[onnx]'") from error
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name).newbyteorder("<")
 
