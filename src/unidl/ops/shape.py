@@ -107,11 +107,8 @@ def reshaped(have: tuple[int | None, ...], newshape: Any) -> tuple[int | None, .
     require(want.count(-1) <= 1, f"`newshape` {want} has more than one -1.")
     known = math.prod(d for d in want if d is not None and d != -1)
     if None in have:
-        # Unknown sizes that appear on both sides may cancel; otherwise what -1 stands for is unknown.
         if -1 in want:
-            rest_have = math.prod(d for d in have if d is not None)
-            same = have.count(None) == want.count(None)
-            want[want.index(-1)] = rest_have // known if same and known and rest_have % known == 0 else None
+            want[want.index(-1)] = _rest(have, newshape, known)
         return tuple(want)
     total = math.prod(have)  # type: ignore[arg-type]
     if -1 in want and None not in want:
@@ -120,6 +117,29 @@ def reshaped(have: tuple[int | None, ...], newshape: Any) -> tuple[int | None, .
     elif None not in want:
         require(known == total, f"shape {list(have)} has {total} elements, `newshape` {want} has {known}.")
     return tuple(None if d == -1 else d for d in want)
+
+
+def _rest(have: tuple[int | None, ...], newshape: Any, known: int) -> int | None:
+    """What -1 stands for: known if unknown sizes cancel, which those that appear on both sides may do."""
+    count = 0
+    for size in newshape if isinstance(newshape, (tuple, list)) else (newshape,):
+        if isinstance(size, Dim) or size is None:
+            factor, unknown = _product(size)
+            known, count = known * factor, count + unknown
+    total = math.prod(d for d in have if d is not None)
+    return total // known if have.count(None) == count and known and total % known == 0 else None
+
+
+def _product(size: Any) -> tuple[int, int]:
+    """The known factor of a size, and how many unknown sizes it is multiplied by; 0 of a size that is no product."""
+    if isinstance(size, int):
+        return size, 0
+    if size is None or size.kind == "size":
+        return 1, 1
+    if size.kind != "mul":
+        return 0, 0
+    (a, m), (b, n) = (_product(part) for part in size.args)
+    return a * b, m + n
 
 
 @primitive

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,18 @@ def _parsed(data: bytes, where: str) -> Any:
     return proto
 
 
+def _check_text(proto: Any, where: str) -> None:
+    """Raises OnnxError for names that are no UTF-8: protobuf hands those on as bytes."""
+    todo = [proto]
+    while todo:
+        for field, value in todo.pop().ListFields():
+            parts = value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else (value,)
+            if field.type == field.TYPE_MESSAGE:
+                todo.extend(parts)
+            elif field.type == field.TYPE_STRING and (wrong := [p for p in parts if not isinstance(p, str)]):
+                raise OnnxError(f"{where}: the {field.name} {wrong[0]!r} is no UTF-8 text: the file is damaged.")
+
+
 class _Reader:
     """Turns protobuf into the structures, and counts what a file asks for.
 
@@ -94,6 +106,7 @@ class _Reader:
     def model(self, proto: Any, where: str) -> Model:
         if not proto.HasField("graph"):
             raise OnnxError(f"{where} holds no graph: it is no ONNX model, or a damaged or truncated one.")
+        _check_text(proto, where)
         opsets = self._opsets(proto.opset_import) or {"": 1}
         graph = self.graph(proto.graph, frozenset())
         functions = {}
@@ -104,7 +117,10 @@ class _Reader:
         return Model(graph, opsets, functions, producer, where)
 
     def _opsets(self, imports: Any) -> dict[str, int]:
-        return {_domain(i.domain): int(i.version) for i in imports}
+        versions = {_domain(i.domain): int(i.version) for i in imports}
+        if wrong := [v for v in versions.values() if not 0 <= v < 2**31]:
+            raise OnnxError(f"The file imports operators of version {wrong[0]}, which there cannot be: it is damaged.")
+        return versions
 
     def _function(self, proto: Any, opsets: dict[str, int]) -> Function:
         where = f"function {proto.name!r}"

@@ -15,6 +15,7 @@ from unidl import layers, ops
 from unidl.graph.symbolic import Dim, SymbolicTensor
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._values import is_host, leave, rank_of, shape_of
+from unidl.interchange.onnx.importing.stretching import pad_around
 from unidl.interchange.onnx.importing.windows import _is_same, window
 
 RECOVER: dict[str, Callable[..., Any]] = {}
@@ -241,7 +242,7 @@ def _pool(importer: Any, call: Call, x: Any, kinds: Any, fill: float | None) -> 
     if not w.plain:
         if fill is None:
             return None  # what padding counts for differs
-        x = ops.pad(x, w.widths(), "constant", fill)
+        x = pad_around(x, w.widths(), fill)
     return _plain(
         importer,
         call,

@@ -180,6 +180,8 @@ def _dropout(call: Call, x: Any, ratio: Any = None, training: Any = None) -> Any
 
 @operator("Dropout", 1)
 def _dropout_attribute(call: Call, x: Any) -> Any:
+    if call.version < 10 and call.wants(1):  # the mask has the type of the data
+        return x, ops.ones_like(x)
     return _dropped(call, x, 0.0)
 
 

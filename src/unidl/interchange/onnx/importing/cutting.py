@@ -8,9 +8,11 @@ import numpy as np
 
 from unidl import ops
 from unidl.graph.symbolic import Dim
+from unidl.interchange.onnx._structures import DataDependentError
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, rank_of, shape_of
+from unidl.interchange.onnx.importing.stretching import pad_unknown
 
 
 @operator("Concat", host=True)
@@ -105,7 +107,7 @@ def _open_slice(call: Call, start: Any, end: Any, size: Any, step: int) -> slice
     if step < 0:
         if not isinstance(end, Dim) and not isinstance(start, Dim) and start in (-1, _FAR) and end <= -_FAR:
             return slice(None, None, step)
-        raise call.error("a negative step along a dimension of unknown size must take all of it")
+        raise DataDependentError(f"{call.node}: a part of a dimension of unknown size is read backwards.")
     if not isinstance(end, Dim) and end >= _FAR:
         end = None
     return slice(None if not isinstance(start, Dim) and start == 0 else start, end, step)
@@ -167,6 +169,7 @@ def padded(call: Call, x: Any, pads: list[int], fill: Any, axes: list[int] | Non
     widths = [(0, 0)] * rank
     for i, axis in enumerate(places):
         widths[axis] = (pads[i], pads[i + len(places)])
+    x, widths = pad_unknown(x, widths, mode, _fill(fill, dtype_of(x)))
     call.room([d + a + b for d, (a, b) in zip(shape_of(x), widths, strict=True)])
     more = [(max(a, 0), max(b, 0)) for a, b in widths]
     cut = [slice(-a if a < 0 else None, b if b < 0 else None) for a, b in widths]

@@ -23,7 +23,8 @@ def _batch_normalization(call: Call, x: Any, scale: Any, bias: Any, mean: Any, v
         spread = ops.sqrt(ops.add(variance, epsilon))
         return ops.add(ops.multiply(ops.divide(ops.subtract(x, mean), spread), scale), bias)
     if not _trains(call):
-        return ops.batch_normalization(x, mean, variance, 1, bias, scale, epsilon)
+        y = ops.batch_normalization(x, mean, variance, 1, bias, scale, epsilon)
+        return (y, mean, variance, mean, variance)[: len(call.node.outputs)]
     axes = tuple(i for i in range(rank_of(x)) if i != 1)
     wide = ops.cast(x, dtype_of(mean))
     now = ops.mean(wide, axes)

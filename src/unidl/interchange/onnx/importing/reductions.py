@@ -7,7 +7,7 @@ from typing import Any
 from unidl import ops
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import TABLE, Entry, operator, put
-from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
+from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, rank_of, shape_of
 
 
 def _sum(o: Any, x: Any, axes: Any, keep: bool) -> Any:
@@ -88,6 +88,7 @@ def _reduction(name: str, axes_as_input: bool) -> Any:
                 return _unreduced(name, call, x)
             chosen = None
         places = None if chosen is None else tuple(call.axis(a, rank) for a in chosen)
+        x = as_tensor(x) if call.ops is ops else x
         return reduce(call.ops, x, places, bool(call.get("keepdims", 1)))
 
     return entry

@@ -11,8 +11,10 @@ import numpy as np
 from unidl import ops
 from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx.importing._calls import Call
+from unidl.interchange.onnx.importing._sizes import same_size
 from unidl.interchange.onnx.importing._table import operator
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
+from unidl.interchange.onnx.importing.stretching import stretched
 
 
 @operator("Upsample", 9)
@@ -30,13 +32,16 @@ def _upsample_height_width(call: Call, x: Any) -> Any:
     return _upsampled(call, x, [1.0, 1.0, call.need("height_scale"), call.need("width_scale")])
 
 
-def _upsampled(call: Call, x: Any, scales: list[float]) -> Any:
+def _upsampled(call: Call, x: Any, scales: list[float], shrinking: str = "floor") -> Any:
+    """`x` resized as before opset 11; `shrinking`: how places are rounded along axes that get smaller."""
     mode = call.get("mode", "nearest")
     call.room([d if isinstance(d, Dim) else _length(d, s) for d, s in zip(shape_of(x), scales, strict=True)])
-    settings = _Settings(call, "nearest" if mode == "nearest" else "linear", "asymmetric", "floor")
     for axis, scale in enumerate(scales):
         if scale != 1:
-            x = _axis_resized(call, x, axis, float(scale), None, settings, None)
+            rounding = shrinking if scale < 1 else "floor"
+            settings = _Settings(call, "nearest" if mode == "nearest" else "linear", "asymmetric", rounding)
+            resized = stretched if isinstance(shape_of(x)[axis], Dim) else _axis_resized
+            x = resized(call, x, axis, float(scale), None, settings)
     return x
 
 
@@ -56,11 +61,13 @@ def _resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any 
     given_sizes = None if sizes is None else call.integers(sizes, "the sizes")
     if given_sizes:
         policy = call.get("keep_aspect_ratio_policy", "stretch")
-        ratios = [
-            s / shape[a] if not isinstance(s, Dim) and not isinstance(shape[a], Dim) else 1.0
+        ratios: list[Any] = [
+            None if isinstance(s, Dim) or isinstance(shape[a], Dim) else s / shape[a]
             for s, a in zip(given_sizes, axes, strict=True)
         ]
         if policy != "stretch":
+            if None in ratios:
+                raise call.error(f"sizes must be known for keep_aspect_ratio_policy {policy!r}")
             ratio = min(ratios) if policy == "not_larger" else max(ratios)
             ratios = [ratio] * len(axes)
             given_sizes = [math.floor(shape[a] * ratio + 0.5) for a in axes]
@@ -91,7 +98,11 @@ def _resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any 
     for i, axis in enumerate(axes):
         size = None if given_sizes is None else given_sizes[i]
         region = None if regions is None else regions[i]
-        if (factors[i] != 1 or region is not None) and not isinstance(size, Dim):
+        if region is None and (factors[i] == 1 if size is None else same_size(shape[axis], size)):
+            continue
+        if isinstance(shape[axis], Dim) or isinstance(size, Dim):
+            wide = stretched(call, wide, axis, factors[i], size, settings)
+        else:
             wide = _axis_resized(call, wide, axis, factors[i], size, settings, region)
     if dtype_of(wide) != dtype:
         wide = ops.cast(ops.clip(ops.round(wide), *_bounds(dtype)), dtype)
@@ -105,7 +116,7 @@ def _bounds(dtype: str) -> tuple[float, float]:
 
 @operator("Resize", 10)
 def _resize_10(call: Call, x: Any, scales: Any) -> Any:
-    return _upsampled(call, x, call.array(scales, "the scales").astype(np.float64).tolist())
+    return _upsampled(call, x, call.array(scales, "the scales").astype(np.float64).tolist(), "ceil")
 
 
 class _Settings:
@@ -164,15 +175,11 @@ _KINDS = (
 
 
 def _axis_resized(
-    call: Call, x: Any, axis: int, scale: float, want: int | None, settings: _Settings, region: Any
+    call: Call, x: Any, axis: int, scale: float, want: int | None, settings: _Settings, region: Any = None
 ) -> Any:
     size = shape_of(x)[axis]
     if settings.transform not in _KINDS:
         raise call.error(f"the coordinate transformation {settings.transform!r} is unknown")
-    if isinstance(size, Dim):
-        if settings.mode == "nearest" and settings.transform == "asymmetric" and scale == int(scale):
-            return ops.repeat(x, int(scale), axis)
-        raise call.error(f"axis {axis} is resized, so its size must be known")
     count = _length(size, scale) if want is None else want
     call.room([count])
     places = _source(settings, count, size, np.float32(scale), region)

@@ -12,9 +12,11 @@ import numpy as np
 
 from unidl import ops
 from unidl.graph.symbolic import Dim
+from unidl.interchange.onnx._structures import DataDependentError
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, is_host, rank_of, shape_of
+from unidl.interchange.onnx.importing.stretching import pad_around
 
 _FIRST = "channels_first"
 
@@ -36,7 +38,7 @@ class Window:
 
     @property
     def plain(self) -> bool:
-        return not any(a or b for a, b in self.pads) and not any(self.extra)
+        return not any(a or b for a, b in self.pads) and self.extra == (0,) * len(self.extra)
 
     def widths(self) -> tuple[tuple[int, int], ...]:
         """All that is added around the tensor, batch and channels included."""
@@ -55,11 +57,15 @@ def window(call: Call, spatial: Sequence[Any], size: Sequence[int]) -> Window:
     reach = [(k - 1) * d + 1 for k, d in zip(size, dilations, strict=True)]
     auto = call.get("auto_pad", "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        if any(isinstance(d, Dim) for d in spatial):
-            if auto == "SAME_LOWER":
-                raise call.error("SAME_LOWER needs sizes that are known")
+        unknown = any(isinstance(d, Dim) and s > 1 for d, s in zip(spatial, strides, strict=True))
+        if unknown and auto == "SAME_LOWER":
+            raise call.error("SAME_LOWER with strides needs sizes that are known; give shapes= to load")
+        if unknown or (auto == "SAME_UPPER" and any(isinstance(d, Dim) for d in spatial)):
             return Window(tuple(size), strides, dilations, ((0, 0),) * n, (0,) * n, True)
-        total = [max((-(-d // s) - 1) * s + r - d, 0) for d, s, r in zip(spatial, strides, reach, strict=True)]
+        total = [
+            r - 1 if s == 1 else max((-(-d // s) - 1) * s + r - d, 0)
+            for d, s, r in zip(spatial, strides, reach, strict=True)
+        ]
         pads = [(t // 2, t - t // 2) if auto == "SAME_UPPER" else (t - t // 2, t // 2) for t in total]
     else:
         given = call.get("pads") if auto != "VALID" else None
@@ -70,9 +76,12 @@ def window(call: Call, spatial: Sequence[Any], size: Sequence[int]) -> Window:
     extra = [0] * n
     if call.get("ceil_mode", 0):
         for i, (d, s, r, (a, b)) in enumerate(zip(spatial, strides, reach, pads, strict=True)):
+            steps = (d + a + b - r + s - 1) // s
             if isinstance(d, Dim):
-                raise call.error("ceil_mode needs sizes that are known")
-            steps = -(-(d + a + b - r) // s)
+                if s + b > r:
+                    raise call.error("ceil_mode with windows that leave gaps needs known sizes; give shapes= to load")
+                extra[i] = 0 if s == 1 else steps * s + (r - a - b) - d
+                continue
             if steps * s >= d + a:  # the last window would start after the data
                 steps -= 1
             extra[i] = max(steps * s + r - (d + a + b), 0)
@@ -210,7 +219,7 @@ def _fitted(y: Any, strides: Any, reach: Any, pads: Any, more: Any) -> Any:
 def _windows(x: Any, w: Window, fill: Any) -> Any:
     """The elements of each window side by side, along a new last axis."""
     if not w.plain:
-        x = ops.pad(x, w.widths(), "constant", fill)
+        x = pad_around(x, w.widths(), fill)
     spatial = shape_of(x)[2:]
     counts = [
         (d - (k - 1) * dil - 1) // s + 1 for d, k, dil, s in zip(spatial, w.size, w.dilations, w.strides, strict=True)
@@ -238,21 +247,26 @@ def _max_pool(call: Call, x: Any) -> Any:
     if w.same or (not w.plain and _is_same(w, shape_of(x)[2:])):
         return ops.max_pool(x, w.size, w.strides, "same", _FIRST)
     if not w.plain:
-        x = ops.pad(x, w.widths(), "constant", fill)
+        x = pad_around(x, w.widths(), fill)
     return ops.max_pool(x, w.size, w.strides, "valid", _FIRST)
 
 
 def _max_pool_places(call: Call, x: Any, w: Window, fill: Any) -> tuple[Any, Any]:
     """The maxima, and their places in the flat input."""
-    shape = call.room(shape_of(x))
+    shape = call.room((1, *shape_of(x)[1:]) if isinstance(shape_of(x)[0], Dim) else shape_of(x))
+    if any(isinstance(d, Dim) for d in shape):
+        raise DataDependentError(f"{call.node}: places in an image of unknown size are known when the model runs.")
     places = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
     if call.get("storage_order", 0):
         order = (0, 1, *range(len(shape) - 1, 1, -1))
         places = np.transpose(places.reshape([shape[i] for i in order]), order)
     values = _windows(x, w, fill)
     first = ops.argmax(values, -1, True)
-    found = ops.take_along_axis(_windows(places, w, -1), first, -1)
-    return ops.max(values, -1), ops.squeeze(found, -1)
+    found = _windows(places, w, -1)
+    if shape[0] != shape_of(x)[0]:  # of an unknown number of elements: the places in the first one, moved on
+        starts = ops.multiply(ops.arange(shape_of(x)[0], dtype="int64"), math.prod(shape))
+        found = ops.add(found, ops.reshape(starts, (-1, *[1] * (rank_of(x)))))
+    return ops.max(values, -1), ops.squeeze(ops.take_along_axis(found, first, -1), -1)
 
 
 @operator("AveragePool")
@@ -266,7 +280,7 @@ def average_pool(call: Call, x: Any, w: Window, with_pads: bool) -> Any:
     if w.plain and max(w.dilations) == 1:
         return ops.average_pool(x, w.size, w.strides, "same" if w.same else "valid", _FIRST)
     spatial = shape_of(x)[2:]
-    if not any(w.extra) and not with_pads and max(w.dilations) == 1 and _is_same(w, spatial):
+    if w.extra == (0,) * len(w.extra) and not with_pads and max(w.dilations) == 1 and _is_same(w, spatial):
         return ops.average_pool(x, w.size, w.strides, "same", _FIRST)
     ones = ops.ones((1, 1, *spatial), dtype_of(x))
     if with_pads:
@@ -280,8 +294,7 @@ def _remaining(w: Window, padded: bool) -> Any:
 
 
 def _window_sums(x: Any, w: Window, widths: Any) -> Any:
-    if any(map(any, widths)):
-        x = ops.pad(x, widths)
+    x = pad_around(x, widths)
     if max(w.dilations) > 1:
         return ops.sum(
             _windows(x, Window(w.size, w.strides, w.dilations, ((0, 0),) * len(w.size), (0,) * len(w.size)), 0), -1
