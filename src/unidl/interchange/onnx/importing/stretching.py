@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from fractions import Fraction
 from typing import Any
 
@@ -91,22 +92,24 @@ def _mixed(x: Any, axis: int, places: Any, last: Any, settings: Any) -> Any:
     first = ops.floor(places)
     rest = ops.subtract(places, first)
     shifts = (0.0, 1.0) if settings.mode == "linear" else (-1.0, 0.0, 1.0, 2.0)
-    taps = [
-        (ops.add(first, s), _weight(ops.absolute(ops.subtract(rest, s)), abs(s - 0.5) < 1, settings)) for s in shifts
-    ]
+    taps = []
+    for s in shifts:
+        index, distance = ops.add(first, s), ops.absolute(ops.subtract(rest, s))
+        weight = _weight(distance, abs(s - 0.5) < 1, settings)
+        if settings.exclude:
+            inside = ops.logical_and(ops.greater_equal(index, 0.0), ops.less_equal(index, last))
+            weight = ops.where(inside, weight, ops.zeros_like(weight))
+        taps.append((index, weight))
     if settings.exclude:
-        taps = [
-            (i, ops.where(ops.logical_and(ops.greater_equal(i, 0.0), ops.less_equal(i, last)), w, ops.zeros_like(w)))
-            for i, w in taps
-        ]
-        total = sum((w for _, w in taps[1:]), taps[0][1])
+        total = _total([w for _, w in taps])
         taps = [(i, ops.divide(w, total)) for i, w in taps]
     along = [-1 if i == axis else 1 for i in range(rank_of(x))]
-    parts = [ops.multiply(_taken(x, axis, i, last), ops.cast(ops.reshape(w, along), dtype_of(x))) for i, w in taps]
-    result = parts[0]
-    for part in parts[1:]:
-        result = ops.add(result, part)
-    return result
+    parts = [(_taken(x, axis, i, last), ops.cast(ops.reshape(w, along), dtype_of(x))) for i, w in taps]
+    return _total([ops.multiply(part, weight) for part, weight in parts])
+
+
+def _total(parts: list[Any]) -> Any:
+    return functools.reduce(ops.add, parts)
 
 
 def _weight(d: Any, near: bool, settings: Any) -> Any:
