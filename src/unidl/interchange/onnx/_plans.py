@@ -68,7 +68,8 @@ class Planner:
         self.model = model
         self.constant = constant
         self.missing: list[str] = []
-        self._functions: dict[tuple[Any, str], Plan] = {}
+        self._functions: dict[tuple[Any, Any], Plan] = {}
+        self._given: list[Any] = []  # keeps the identities in `_functions` valid
         self._open: list[tuple[str, str, str]] = []
 
     def plan(self) -> Plan:
@@ -108,7 +109,7 @@ class Planner:
     ) -> Plan:
         steps = [self._step(node, opsets) for node in nodes]
         _mark_last(steps, outputs)
-        size = sum(1 if s.function is None else s.function.size for s in steps)
+        size = sum(1 + sum(b.size for b in s.bodies.values()) if s.function is None else s.function.size for s in steps)
         if size > MOST_NODES:
             raise OnnxError(f"{self.model.source}: its functions expand to more than {MOST_NODES} nodes.")
         return Plan(name, steps, inputs, outputs, constants, opsets, size)
@@ -137,17 +138,16 @@ class Planner:
             raise OnnxError(f"{node} calls function {node.op!r} from inside itself.")
         function = self.model.functions[key]
         attributes = {**function.attributes, **node.attributes}
-        plain = all(v is None or isinstance(v, (int, float, str)) for v in attributes.values())
-        known = key, repr(attributes)
-        if plain and known in self._functions:
+        known = key, tuple(sorted((name, _identity(value)) for name, value in attributes.items()))
+        if known in self._functions:
             return Step(node, 1, function=self._functions[known])
         self._open.append(key)
         try:
             plan = self.function(function, attributes)
         finally:
             self._open.pop()
-        if plain:
-            self._functions[known] = plan
+        self._functions[known] = plan
+        self._given.append(attributes)
         return Step(node, 1, function=plan)
 
     def function(self, function: Function, attributes: dict[str, Any]) -> Plan:
@@ -155,6 +155,13 @@ class Planner:
         return self.steps(
             function.name, nodes, function.inputs, function.outputs, {}, {**self.model.opsets, **function.opsets}
         )
+
+
+def _identity(value: Any) -> str:
+    """What tells the values of attributes apart: calls that give the same ones share a plan."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_identity, value))}]"
+    return repr(value) if value is None or isinstance(value, (int, float, str)) else f"object {id(value)}"
 
 
 def _bound(node: Node, attributes: dict[str, Any]) -> Node:

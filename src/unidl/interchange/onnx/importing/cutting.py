@@ -169,11 +169,11 @@ def padded(call: Call, x: Any, pads: list[int], fill: Any, axes: list[int] | Non
     widths = [(0, 0)] * rank
     for i, axis in enumerate(places):
         widths[axis] = (pads[i], pads[i + len(places)])
-    x, widths = pad_unknown(x, widths, mode, _fill(fill, dtype_of(x)))
-    call.room([d + a + b for d, (a, b) in zip(shape_of(x), widths, strict=True)])
-    more = [(max(a, 0), max(b, 0)) for a, b in widths]
-    cut = [slice(-a if a < 0 else None, b if b < 0 else None) for a, b in widths]
-    if any(a < 0 or b < 0 for a, b in widths):
+    x, known = pad_unknown(x, widths, mode, _fill(fill, dtype_of(x)))
+    call.room([d + a + b for d, (a, b) in zip(shape_of(x), known, strict=True)])
+    more = [(max(a, 0), max(b, 0)) for a, b in known]
+    cut = [slice(-a if a < 0 else None, b if b < 0 else None) for a, b in known]
+    if any(a < 0 or b < 0 for a, b in known):
         x = ops.getitem(x, tuple(cut))
     if not any(a or b for a, b in more):
         return x

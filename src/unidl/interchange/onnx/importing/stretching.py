@@ -17,7 +17,7 @@ from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, rank_o
 _FINEST = 1000
 
 
-def _scaled(call: Call, size: Dim, scale: float, axis: int) -> Any:
+def _scaled(call: Call, size: Any, scale: float, axis: int) -> Any:
     """The length of a resized axis of unknown size: exact, in integers.
 
     Raises:
