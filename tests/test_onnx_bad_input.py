@@ -178,3 +178,107 @@ def test_external_data_that_do_not_fit(tmp_path: Path, location: str, entries: A
     (tmp_path / "w.bin").write_bytes(bytes(16))
     with pytest.raises(onnx.OnnxError, match="'w'"):
         onnx.prepare(_with_external(tmp_path, location, **entries))
+
+
+@pytest.mark.parametrize("read", [onnx.prepare, onnx.load])
+def test_names_that_are_no_text(read: Any) -> None:
+    """Protobuf hands bytes that are no UTF-8 on as they are."""
+    data = proto([node("Relu", "x", "hidden"), node("Relu", "hidden", "y")]).SerializeToString()
+    for word in (b"hidden", b"Relu"):
+        with pytest.raises(onnx.OnnxError, match="no UTF-8 text"):
+            read(data.replace(word, b"\xff" + word[1:], 1))
+
+
+@pytest.mark.parametrize("version", [-1, 2**40])
+def test_versions_that_cannot_be(version: int) -> None:
+    with pytest.raises(onnx.OnnxError, match="version"):
+        onnx.prepare(proto([node("Celu", "x", "y")], opset=version))
+
+
+@pytest.mark.parametrize("given", [[1, 2], numpy_helper.from_array(np.zeros(3, "float32"))], ids=["ints", "tensor"])
+def test_functions_of_attributes_that_grow_without_bound(given: Any) -> None:
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
+    functions = [helper.make_function("f", "f0", ["a"], ["b"], [node("Relu", "a", "b")], imports, ["p"])]
+    for i in range(1, 40):
+        body = [
+            node(f"f{i - 1}", "a", "c", domain="f", p=given),
+            node(f"f{i - 1}", "c", "b", domain="f", p=given),
+        ]
+        functions.append(helper.make_function("f", f"f{i}", ["a"], ["b"], body, imports, ["p"]))
+    with pytest.raises(onnx.OnnxError, match="expand"):
+        onnx.prepare(proto([node("f39", "x", "y", domain="f", p=given)], functions=functions))
+
+
+def test_functions_that_grow_in_branches() -> None:
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
+    functions = [helper.make_function("f", "f0", ["a"], ["b"], [node("Relu", "a", "b")], imports)]
+    true = numpy_helper.from_array(np.array(True))
+    for i in range(1, 40):
+        twice = [node(f"f{i - 1}", "a", "c", domain="f"), node(f"f{i - 1}", "c", "d", domain="f")]
+        branch = helper.make_graph(twice, "branch", [], values(d=[2, 2]))
+        body = [
+            helper.make_node("Constant", [], ["yes"], value=true),
+            node("If", "yes", "b", then_branch=branch, else_branch=branch),
+        ]
+        functions.append(helper.make_function("f", f"f{i}", ["a"], ["b"], body, imports))
+    with pytest.raises(onnx.OnnxError, match="expand"):
+        onnx.prepare(proto([node("f39", "x", "y", domain="f")], functions=functions))
+
+
+def test_functions_that_are_nested_deeply() -> None:
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
+    functions = [helper.make_function("f", "f0", ["a"], ["b"], [node("Relu", "a", "b")], imports)]
+    for i in range(1, 2000):
+        body = [node(f"f{i - 1}", "a", "b", domain="f")]
+        functions.append(helper.make_function("f", f"f{i}", ["a"], ["b"], body, imports))
+    with pytest.raises(onnx.OnnxError, match="deep"):
+        onnx.prepare(proto([node("f1999", "x", "y", domain="f")], functions=functions))
+
+
+def test_loops_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    from unidl.interchange.onnx.importing import control
+
+    monkeypatch.setattr(control, "MOST_ROUNDS", 50)
+    flag, number = (helper.make_tensor_value_info(n, t, []) for n, t in (("c", TensorProto.BOOL), ("i", 7)))
+    done = helper.make_tensor_value_info("d", TensorProto.BOOL, [])
+    body = helper.make_graph([node("Identity", "c", "d")], "body", [number, flag], [done])
+    rounds = numpy_helper.from_array(np.array(2**62), "rounds")
+    nodes = [helper.make_node("Loop", ["rounds", ""], [], body=body), RELU]
+    with pytest.raises(onnx.OnnxError, match="goes on after 50 rounds"):
+        onnx.prepare(proto(nodes, [rounds]))([np.ones((2, 2), "float32")])
+
+
+_HUGE = 2**34
+
+
+@pytest.mark.parametrize(
+    "huge",
+    [
+        node("MaxPool", "x", "y", kernel_shape=[2, 2], pads=[_HUGE, 0, 0, 0]),
+        node("Conv", "x w", "y", strides=[2, 2], dilations=[_HUGE, 1]),
+        node("ConvTranspose", "x w", "y", strides=[_HUGE, 1]),
+        node("ConvTranspose", "x w", "y", output_padding=[_HUGE, 1]),
+        node("Split", "x", "y", num_outputs=_HUGE),
+    ],
+    ids=lambda n: n.op_type,
+)
+def test_absurd_attributes(huge: Any) -> None:
+    """Nodes of a few bytes that ask for all memory."""
+    weights = [numpy_helper.from_array(np.ones((1, 1, 2, 2), "float32"), "w")]
+    model = proto([huge], weights, values(x=[1, 1, 3, 3]), opset=18)
+    with pytest.raises(onnx.OnnxError):
+        onnx.prepare(model)([np.ones((1, 1, 3, 3), "float32")])
+
+
+def test_normalization_over_more_channels_than_there_are() -> None:
+    x = np.random.default_rng(0).normal(size=(1, 3, 2, 2)).astype("float32")
+    wide, all_channels = (
+        onnx.prepare(proto([node("LRN", "x", "y", size=n)], inputs=values(x=[1, 3, 2, 2])))([x])[0]
+        for n in (2**40 + 1, 5)
+    )
+    assert np.abs(wide - x).max() < 1e-6 and np.abs(all_channels - x).max() < 1e-3
+
+
+def test_layers_that_do_not_fit_name_the_node() -> None:
+    with pytest.raises(onnx.OnnxError, match=r"node 'MaxPool:y'.*window"):
+        onnx.load(proto([node("MaxPool", "x", "y", kernel_shape=[27, 2])], inputs=values(x=["n", 3, 6, 6])))

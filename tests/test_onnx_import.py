@@ -356,3 +356,162 @@ def test_every_operator_of_the_standard_is_known() -> None:
         and find(s.name, "", s.since_version) is None
     }  # fmt: skip
     assert lacking == set()
+
+
+# -- sizes that are unknown while the model is read ----------------------------------------------------
+
+_LIKE = [
+    helper.make_node("Shape", ["x"], ["shape"]),
+    helper.make_node("Slice", ["shape", "two", "four"], ["image"]),
+    helper.make_node("Shape", ["z"], ["z_shape"]),
+    helper.make_node("Slice", ["z_shape", "zero", "two"], ["rest"]),
+    helper.make_node("Concat", ["rest", "image"], ["sizes"], axis=0),
+]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "rounding"),
+    [
+        ("nearest", "asymmetric", "floor"), ("nearest", "half_pixel", "round_prefer_ceil"),
+        ("linear", "half_pixel", "floor"), ("linear", "align_corners", "floor"),
+        ("linear", "pytorch_half_pixel", "floor"), ("cubic", "half_pixel", "floor"),
+    ],
+)  # fmt: skip
+def test_resizing_to_a_size_that_is_unknown(mode: str, kind: str, rounding: str, tmp_path: Path) -> None:
+    """As pyramids and U-nets are written: one image resized to the size of another one."""
+    settings = {"mode": mode, "coordinate_transformation_mode": kind, "nearest_mode": rounding}
+    nodes = [*_LIKE, helper.make_node("Resize", ["z", "", "", "sizes"], ["large"], **settings),
+             helper.make_node("Add", ["large", "x"], ["y"])]  # fmt: skip
+    weights = {"zero": np.array([0]), "two": np.array([2]), "four": np.array([4])}
+    data = built(nodes, {"x": ["n", 2, "h", "w"], "z": ["n", 2, "p", "q"]}, {"y": None}, weights, opset=13)
+    _resized_alike(data, (3, 4), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "rounding"),
+    [
+        ("nearest", "asymmetric", "ceil"), ("nearest", "half_pixel", "floor"), ("linear", "half_pixel", "floor"),
+        ("cubic", "align_corners", "floor"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("scale", [2.0, 1.5, 0.5])
+def test_resizing_by_a_scale_from_a_size_that_is_unknown(
+    mode: str, kind: str, rounding: str, scale: float, tmp_path: Path
+) -> None:
+    settings = {"mode": mode, "coordinate_transformation_mode": kind, "nearest_mode": rounding}
+    node = helper.make_node("Resize", ["x", "", "scales"], ["y"], **settings)
+    weights = {"scales": np.array([1, 1, scale, 2], "float32")}
+    data = built([node], {"x": ["n", 2, "h", "w"]}, {"y": None}, weights, opset=13)
+    _resized_alike(data, None, tmp_path)
+
+
+def _resized_alike(data: bytes, other: Any, folder: Path) -> None:
+    model = onnx.load(data)
+    onnx.export(model, folder / "again.onnx")
+    for n, height, width in ((1, 5, 7), (2, 6, 4)):
+        given = [np.random.default_rng(n).normal(size=(n, 2, height, width)).astype("float32")]
+        given += [] if other is None else [np.random.default_rng(9).normal(size=(n, 2, *other)).astype("float32")]
+        (want,) = reference(data, *given)
+        got = model.predict(given if len(given) > 1 else given[0], verbose=0)
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+        again = reference((folder / "again.onnx").read_bytes(), *given)
+        np.testing.assert_allclose(again[0], want, rtol=1e-4, atol=1e-5)
+
+
+def _image_nodes() -> dict[str, tuple[list[Any], dict[str, Any]]]:
+    to_eight = [
+        helper.make_node("Shape", ["x"], ["shape"]), helper.make_node("Gather", ["shape", "two"], ["height"]),
+        helper.make_node("Mod", ["height", "eight"], ["over"]), helper.make_node("Sub", ["eight", "over"], ["lacking"]),
+        helper.make_node("Concat", ["left", "lacking", "none"], ["pads"], axis=0),
+    ]  # fmt: skip
+    numbers = {"two": np.array([2]), "eight": np.array([8]), "none": np.array([0]), "left": np.array([0] * 6)}
+    pools = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}
+    weights = {"w": np.random.default_rng(0).normal(size=(2, 2, 2, 2)).astype("float32")}
+    return {
+        "pad": ([*to_eight, helper.make_node("Pad", ["x", "pads"], ["y"])], numbers),
+        "pad reflect": ([*to_eight, helper.make_node("Pad", ["x", "pads"], ["y"], mode="reflect")], numbers),
+        "max": ([helper.make_node("MaxPool", ["x"], ["y"], **pools)], {}),
+        "mean": ([helper.make_node("AveragePool", ["x"], ["y"], **pools)], {}),
+        "same lower": ([helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_LOWER")], weights),
+    }
+
+
+@pytest.mark.parametrize("which", _image_nodes())
+def test_images_of_unknown_size(which: str, tmp_path: Path) -> None:
+    """Pads up to a multiple, windows that reach over the end, pads that are larger before than after."""
+    nodes, weights = _image_nodes()[which]
+    data = built(nodes, {"x": ["n", 2, "h", "w"]}, {"y": None}, weights, opset=13)
+    model = onnx.load(data)
+    onnx.export(model, tmp_path / "again.onnx")
+    for height, width in ((9, 10), (12, 7)):
+        x = np.random.default_rng(height).normal(size=(2, 2, height, width)).astype("float32")
+        (want,) = reference(data, x)
+        np.testing.assert_allclose(model.predict(x, verbose=0), want, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(reference((tmp_path / "again.onnx").read_bytes(), x)[0], want, rtol=1e-4, atol=1e-6)
+
+
+def test_places_of_maxima_in_a_batch_of_unknown_size() -> None:
+    """As nets like SegNet are written: maxima go back to where they came from."""
+    sizes = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["maxima", "places"], **sizes),
+        helper.make_node("MaxUnpool", ["maxima", "places"], ["y"], **sizes),
+    ]
+    data = built(nodes, {"x": ["n", 2, 4, 6]}, {"y": None}, opset=13)
+    x = np.random.default_rng(0).normal(size=(3, 2, 4, 6)).astype("float32")
+    np.testing.assert_allclose(onnx.load(data).predict(x, verbose=0), reference(data, x)[0])
+
+
+def test_sizes_of_minus_one_are_unknown() -> None:
+    """As some exporters write them."""
+    data = built([helper.make_node("Relu", ["x"], ["y"])], {"x": [-1, 3]}, {"y": [-1, 3]})
+    assert onnx.load(data).input_shape == (None, 3)
+    assert onnx.prepare(data)([np.ones((4, 3), "float32")])[0].shape == (4, 3)
+
+
+# -- nodes that run as a whole, written again ----------------------------------------------------------
+
+
+def test_detection_is_written_again(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("NonMaxSuppression", ["boxes", "scores", "most", "overlap"], ["chosen"]),
+        helper.make_node("Gather", ["chosen", "two"], ["places"], axis=1),
+        helper.make_node("Squeeze", ["boxes"], ["flat"], axes=[0]),
+        helper.make_node("Gather", ["flat", "places"], ["y"]),
+    ]
+    weights = {"most": np.array([3]), "overlap": np.array([0.3], "float32"), "two": np.array(2)}
+    data = built(nodes, {"boxes": [1, "n", 4], "scores": [1, 1, "n"]}, {"y": None}, weights, opset=11)
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 4, (1, 6, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 3, (1, 6, 2))], -1).astype("float32")
+    scores = rng.uniform(size=(1, 1, 6)).astype("float32")
+    (want,) = reference(data, boxes, scores)
+    for opset in (11, 17, 20):
+        if opset > 11:
+            onnx.export(onnx.load(data), tmp_path / "again.onnx", opset=opset)
+            (got,) = reference((tmp_path / "again.onnx").read_bytes(), boxes, scores)
+            np.testing.assert_array_equal(got, want)
+
+
+def test_loop_that_collects_is_written_again(tmp_path: Path) -> None:
+    """It reads a weight from outside, and its operators came in other versions."""
+    number, flag, state = (
+        helper.make_tensor_value_info(n, t, s) for n, t, s in (("i", 7, []), ("c", 9, []), ("v", 1, [3]))
+    )
+    ends = [helper.make_tensor_value_info(n, t, s) for n, t, s in (("d", 9, []), ("s", 1, [3]), ("m", 1, [3]))]
+    inner = [
+        helper.make_node("Gather", ["x", "i"], ["row"]), helper.make_node("Add", ["v", "row"], ["s"]),
+        helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Mul", ["s", "w"], ["m"]),
+    ]  # fmt: skip
+    body = helper.make_graph(inner, "body", [number, flag, state], ends)
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]), helper.make_node("Gather", ["shape", "zero"], ["rounds"]),
+        helper.make_node("Loop", ["rounds", "", "start"], ["last", "y"], body=body),
+    ]  # fmt: skip
+    weights = {"zero": np.array(0), "start": np.zeros(3, "float32"), "w": np.array([1, 2, 3], "float32")}
+    data = built(nodes, {"x": ["n", 3]}, {"y": None, "last": None}, weights, opset=11)
+    onnx.export(onnx.load(data), tmp_path / "again.onnx", opset=17)
+    for n in (1, 4):
+        x = np.random.default_rng(n).normal(size=(n, 3)).astype("float32")
+        for got, want in zip(reference((tmp_path / "again.onnx").read_bytes(), x), reference(data, x), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-6)

@@ -313,8 +313,19 @@ PYTORCH = [
         ))], _f(2, 3)),
 ]  # fmt: skip
 
+MORE = [
+    Old("hardmax_inside", 9, [N("Hardmax", "x", "y", axis=2)], _f(2, 3, 4, 5),
+        want=lambda x: _hardest(x.reshape(6, 20)).reshape(x.shape)),
+    Old("resize10_smaller", 10, [_constant("s", np.array([1, 1, 0.5, 0.7], "float32")), N("Resize", "x s", "y")],
+        _f(1, 2, 8, 9)),
+    Old("norm_5_outputs", 6, [N("BatchNormalization", "x g b m v", "y o p q r", is_test=1)], _IMAGE, _NORM,
+        want=lambda x, g, b, m, v: (x - m[:, None, None]) / np.sqrt(v[:, None, None] + 1e-5) * g[:, None, None]
+        + b[:, None, None]),
+    Old("dropout_mask", 7, [N("Dropout", "x", "d mask"), N("Mul", "d mask", "y")], _f(2, 3), want=lambda x: x),
+]  # fmt: skip
+
 FILES = {f"{tool}-{old.name}": old for tool, group in (("cntk", CNTK), ("caffe2", CAFFE2), ("mxnet", MXNET),
-         ("pytorch", PYTORCH)) for old in group}  # fmt: skip
+         ("pytorch", PYTORCH), ("more", MORE)) for old in group}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -15,7 +15,7 @@ from unidl.errors import UntraceableError
 from unidl.graph.symbolic import TensorSpec
 from unidl.interchange.onnx._plain import read_node, read_value
 from unidl.interchange.onnx._plans import Planner
-from unidl.interchange.onnx._structures import DataDependentError, Graph, Model, OnnxError
+from unidl.interchange.onnx._structures import Graph, Model, OnnxError
 from unidl.interchange.onnx.importing._values import dtype_of, enter
 from unidl.layers import Layer
 from unidl.ops._opaque import opaque
@@ -86,7 +86,7 @@ class Operator(Layer):
         mark = state.trace.mark()
         try:
             return self._run_node(values)
-        except (DataDependentError, UntraceableError):
+        except (OnnxError, UntraceableError):
             state.trace.rewind(mark)
         results = opaque(f"layer {self.name}", self._at_once, values, self._specs(values), traceable=False, origin=self)
         return list(results) if len(results) > 1 else results[0]

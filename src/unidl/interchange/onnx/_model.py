@@ -19,7 +19,7 @@ from unidl.interchange.onnx._plain import written
 from unidl.interchange.onnx._plans import Plan, Planner, Step
 from unidl.interchange.onnx._reading import read
 from unidl.interchange.onnx._recovering import RECOVER, Held
-from unidl.interchange.onnx._running import Runner, Scope
+from unidl.interchange.onnx._running import Runner, Scope, failed
 from unidl.interchange.onnx._structures import DataDependentError, Model, Node, OnnxError, ValueType
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._values import as_tensor, is_host, leave
@@ -153,7 +153,12 @@ class Importer:
         settings = _SETTINGS.get(node.op, ())
         inputs = [v.array if isinstance(v, Held) and i in settings else v for i, v in enumerate(inputs)]
         if node.op in RECOVER and not node.domain and step.entry is not None:
-            result = RECOVER[node.op](self, Call(node, step.version), *inputs)
+            try:
+                result = RECOVER[node.op](self, Call(node, step.version), *inputs)
+            except (OnnxError, UntraceableError):
+                raise
+            except Exception as error:
+                raise failed(step, inputs, error) from error
             if result is not None:
                 return list(result) if isinstance(result, tuple) else [result]
         if step.entry is not None and step.entry.host and all(v is None or is_host(v) for v in inputs):

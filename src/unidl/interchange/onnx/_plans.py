@@ -11,6 +11,9 @@ from unidl.interchange.onnx._reading import MOST_NODES
 from unidl.interchange.onnx._structures import Function, Graph, Model, Node, OnnxError, Reference
 from unidl.interchange.onnx.importing._table import Entry, find
 
+#: Functions that may be open at once, each called by the one before: each takes some of Python's stack.
+MOST_NESTED = 100
+
 
 @dataclass
 class Step:
@@ -136,6 +139,8 @@ class Planner:
         """A call of one of the model's functions: its nodes with the attributes of the call put in."""
         if key in self._open:
             raise OnnxError(f"{node} calls function {node.op!r} from inside itself.")
+        if len(self._open) == MOST_NESTED:
+            raise OnnxError(f"{node}: functions call each other more than {MOST_NESTED} deep.")
         function = self.model.functions[key]
         attributes = {**function.attributes, **node.attributes}
         known = key, tuple(sorted((name, _identity(value)) for name, value in attributes.items()))

@@ -271,7 +271,10 @@ def dtype_name(elem_type: int) -> str:
 def _shape(proto: Any) -> tuple[int | str | None, ...] | None:
     if not proto.HasField("shape"):
         return None
-    return tuple([d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in proto.shape.dim])
+    # Some exporters write -1 for sizes that are unknown.
+    return tuple(
+        [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else d.dim_param or None for d in proto.shape.dim]
+    )
 
 
 def _twice(names: Iterable[str]) -> str | None:

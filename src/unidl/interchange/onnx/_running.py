@@ -53,11 +53,10 @@ class Runner:
         call = Call(node, step.version, lambda graph, values: self.run(step.bodies[id(graph)], values, scope))
         try:
             results = call.compute(step.entry, inputs)
-        except (OnnxError, UntraceableError, MemoryError):
+        except (OnnxError, UntraceableError):
             raise
         except Exception as error:
-            shown = ", ".join(describe(v) for v in inputs)
-            raise OnnxError(f"{node} of opset {step.version} failed for inputs ({shown}). {error}") from error
+            raise failed(step, inputs, error) from error
         wanted = [i for i, n in enumerate(node.outputs) if n]
         if wanted and wanted[-1] >= len(results):
             raise OnnxError(
@@ -88,6 +87,12 @@ class Runner:
             )
             self._expanded[key] = _checked(Planner(model, lambda v: v), function, defaults)
         return self._expanded[key]
+
+
+def failed(step: Step, inputs: list[Any], error: Exception) -> OnnxError:
+    """What went wrong with a node, for which inputs."""
+    shown = ", ".join(describe(v) for v in inputs)
+    return OnnxError(f"{step.node} of opset {step.version} failed for inputs ({shown}). {error}")
 
 
 def _checked(planner: Planner, function: Any, attributes: dict[str, Any]) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ def _joined(value: Any) -> Any:
     return ops.convert_to_tensor(value)
 
 
-#: Rounds that a loop may make, so that a damaged file does not run for ever.
-MOST_ROUNDS = 2**31
+#: Rounds that a loop may make, so that a damaged file does not run for ever: minutes.
+MOST_ROUNDS = 10_000_000
 
 
 @operator("Loop", body=True)
@@ -44,11 +45,13 @@ def _loop(call: Call, count: Any, condition: Any, *carried: Any) -> Any:
     body = call.body("body")
     if state.trace is not None and (_symbolic(count) or _symbolic(condition) or not _bounded(count, condition)):
         return _recorded_loop(call, body, count, condition, carried)
-    most = MOST_ROUNDS if count is None else int(call.number(count, "the trip count"))
+    most = math.inf if count is None else int(call.number(count, "the trip count"))
     going = condition is None or bool(call.number(condition, "the condition"))
     values, collected, i = list(carried), [], 0
     graph = call.need("body")
     while going and i < most:
+        if i == MOST_ROUNDS:
+            raise call.error(f"the loop goes on after {MOST_ROUNDS} rounds")
         going_on, *results = body([np.array(i, np.int64), np.array(True), *values])
         values = results[: len(carried)]
         collected.append(results[len(carried) :])

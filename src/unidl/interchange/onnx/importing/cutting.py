@@ -44,10 +44,13 @@ def split_parts(call: Call, x: Any, parts: list[int] | None) -> tuple[Any, ...]:
         size, count = shape_of(x)[axis], call.get("num_outputs", len(call.node.outputs))
         if isinstance(size, Dim):
             return tuple(ops.split(x, count, axis))
+        if count < 1:
+            raise call.error(f"num_outputs must be at least 1, not {count}")
         each = -(-size // count)
-        parts = [each] * (count - 1) + [size - each * (count - 1)]
-        if parts[-1] < 0:
+        last = size - each * (count - 1)
+        if last < 0 or count > max(size, len(call.node.outputs)):
             raise call.error(f"{size} elements cannot be split into {count} parts of {each}")
+        parts = [each] * (count - 1) + [last]
     elif not isinstance(shape_of(x)[axis], Dim) and sum(parts) != shape_of(x)[axis]:
         raise call.error(f"the sizes {parts} do not add up to {shape_of(x)[axis]}")
     return tuple(call.ops.split(x, np.cumsum(parts[:-1]).tolist(), axis)) if len(parts) > 1 else (x,)

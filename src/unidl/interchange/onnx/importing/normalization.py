@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unidl import ops
+from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
@@ -159,9 +160,11 @@ def _lrn(call: Call, x: Any) -> Any:
     alpha, beta, k = call.get("alpha", 1e-4), call.get("beta", 0.75), call.get("bias", 1.0)
     shape = shape_of(x)
     before, after = (size - 1) // 2, size - 1 - (size - 1) // 2
+    if not isinstance(shape[1], Dim):  # what lies beyond all channels adds nothing
+        before, after = min(before, shape[1]), min(after, shape[1])
     squares = ops.pad(ops.square(x), ((0, 0), (before, after), *[(0, 0)] * (rank_of(x) - 2)))
     channels = shape[1]
     total = ops.getitem(squares, (slice(None), slice(0, channels)))
-    for i in range(1, size):
+    for i in range(1, before + after + 1):
         total = ops.add(total, ops.getitem(squares, (slice(None), slice(i, i + channels))))
     return ops.divide(x, ops.power(ops.add(ops.multiply(total, alpha / size), k), beta))

@@ -85,6 +85,7 @@ def window(call: Call, spatial: Sequence[Any], size: Sequence[int]) -> Window:
             if steps * s >= d + a:  # the last window would start after the data
                 steps -= 1
             extra[i] = max(steps * s + r - (d + a + b), 0)
+    call.room([d + max(a + b, 0) + e for d, (a, b), e in zip(spatial, pads, extra, strict=True)])
     return Window(tuple(size), strides, dilations, tuple(pads), tuple(extra))
 
 
@@ -124,16 +125,17 @@ def convolve(call: Call, x: Any, kernel: Any, bias: Any = None) -> Any:
     kernel = (np.transpose if is_host(kernel) else ops.transpose)(kernel, (*range(2, n + 2), 1, 0))
     dilations: Any = w.dilations
     if max(w.strides) > 1 and max(dilations) > 1:  # engines do not combine them: put zeros between the weights
-        kernel, dilations = _spread(kernel, dilations), 1
+        kernel, dilations = _spread(call, kernel, dilations), 1
     if bias is None:
         return ops.conv(x, kernel, w.strides, padding, _FIRST, dilations)
     return ops.conv_bias(x, kernel, bias, w.strides, padding, _FIRST, dilations)
 
 
-def _spread(kernel: Any, dilations: Sequence[int]) -> Any:
+def _spread(call: Call, kernel: Any, dilations: Sequence[int]) -> Any:
     for axis, d in enumerate(dilations):
         if d > 1:
             size = shape_of(kernel)[axis]
+            call.room([*shape_of(kernel)[:axis], (size - 1) * d + 1, *shape_of(kernel)[axis + 1 :]])
             taps = np.zeros(((size - 1) * d + 1, size), dtype_of(kernel))
             taps[np.arange(size) * d, np.arange(size)] = 1
             kernel = ops.moveaxis(ops.tensordot(taps, kernel, [[1], [axis]]), 0, axis)
@@ -186,7 +188,10 @@ def _conv_transpose(call: Call, x: Any, kernel: Any, bias: Any = None) -> Any:
         pads = list(zip(flat[:n], flat[n:], strict=True))
     kernel = (np.transpose if is_host(kernel) else ops.transpose)(kernel, (*range(2, n + 2), 1, 0))
     if max(strides) > 1 and max(dilations) > 1:
-        kernel, dilations = _spread(kernel, dilations), (1,) * n
+        kernel, dilations = _spread(call, kernel, dilations), (1,) * n
+
+    whole = [(d - 1) * s + max(r, s) + m for d, s, r, m in zip(spatial, strides, reach, more, strict=True)]
+    call.room([*shape_of(x)[:1], shape_of(kernel)[-2], *whole])
 
     def one(part: Any, weights: Any) -> Any:
         return ops.conv_transpose(part, weights, strides, "valid", None, _FIRST, dilations)
