@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnx_cases
 import pytest
+from onnx import helper
+from onnx_models import built, reference
 
 import unidl
 from unidl import onnx, ops
@@ -54,3 +56,22 @@ def test_models_are_kept(module: str, tmp_path: Path) -> None:
             onnx.export(model, tmp_path / "model.onnx")
             _same(_outputs(onnx.load(tmp_path / "model.onnx"), inputs), want)
     assert loaded
+
+
+@pytest.mark.once
+def test_operators_of_older_opsets_are_written_as_they_are_meant(tmp_path: Path) -> None:
+    """RoiAlign counts from the corners of elements since opset 16; `Upsample` with computed scales became `Resize`."""
+    rng = np.random.default_rng(0)
+    image, boxes = rng.normal(size=(1, 2, 6, 6)).astype("float32"), np.array([[0, 1, 4, 5]], "float32")
+    weights = {"of": np.array([0]), "two": np.array([1, 1, 2, 2], "float32")}
+    nodes = [
+        helper.make_node("RoiAlign", ["x", "boxes", "of"], ["cut"], output_height=2, output_width=2),
+        helper.make_node("ReduceMax", ["boxes"], ["most"], axes=[0, 1], keepdims=0),
+        helper.make_node("Div", ["most", "most"], ["one"]),
+        helper.make_node("Mul", ["two", "one"], ["scales"]),
+        helper.make_node("Resize", ["cut", "scales"], ["y"]),
+    ]
+    data = built(nodes, {"x": [1, 2, 6, 6], "boxes": ["n", 4]}, {"y": None}, weights, opset=10)
+    onnx.export(onnx.load(data), tmp_path / "model.onnx", opset=17)
+    (want,) = reference(data, image, boxes)
+    np.testing.assert_allclose(reference((tmp_path / "model.onnx").read_bytes(), image, boxes)[0], want, rtol=1e-5)

@@ -344,12 +344,20 @@ def _neighbours(place: Any, mode: str) -> list[tuple[Any, Any]]:
     return result
 
 
-@operator("RoiAlign", 10)
+@operator("RoiAlign", 16)
 def _roi_align(call: Call, x: Any, rois: Any, batch: Any) -> Any:
+    return _aligned(call, x, rois, batch, "half_pixel")
+
+
+@operator("RoiAlign", 10)
+def _roi_align_before_modes(call: Call, x: Any, rois: Any, batch: Any) -> Any:
+    return _aligned(call, x, rois, batch, "output_half_pixel")
+
+
+def _aligned(call: Call, x: Any, rois: Any, batch: Any, default: str) -> Any:
     """Means (or maxima) of points that are spread evenly over bins of each region."""
     height, width = call.get("output_height", 1), call.get("output_width", 1)
     ratio, scale = call.get("sampling_ratio", 0), call.get("spatial_scale", 1.0)
-    default = "half_pixel" if call.version >= 16 else "output_half_pixel"
     half = call.get("coordinate_transformation_mode", default) == "half_pixel"
     boxes = call.array(rois, "the regions").astype(np.float64) * scale - (0.5 if half else 0.0)
     members = call.array(batch, "the batch indices")
