@@ -71,7 +71,7 @@ def test_operators_of_older_opsets_are_written_as_they_are_meant(tmp_path: Path)
         helper.make_node("Mul", ["two", "one"], ["scales"]),
         helper.make_node("Resize", ["cut", "scales"], ["y"]),
     ]
-    data = built(nodes, {"x": [1, 2, 6, 6], "boxes": ["n", 4]}, {"y": None}, weights, opset=10)
+    data = built(nodes, {"x": [1, 2, 6, 6], "boxes": [1, 4]}, {"y": None}, weights, opset=10)
     onnx.export(onnx.load(data), tmp_path / "model.onnx", opset=17)
     (want,) = reference(data, image, boxes)
     np.testing.assert_allclose(reference((tmp_path / "model.onnx").read_bytes(), image, boxes)[0], want, rtol=1e-5)
