@@ -83,12 +83,20 @@ def _check_text(proto: Any, where: str) -> None:
     """Raises OnnxError for names that are no UTF-8: protobuf hands those on as bytes."""
     todo = [proto]
     while todo:
-        for field, value in todo.pop().ListFields():
+        message = todo.pop()
+        fields = message.ListFields() if message.DESCRIPTOR.name != "TensorProto" else _text_of(message)
+        for field, value in fields:
             parts = value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else (value,)
             if field.type == field.TYPE_MESSAGE:
                 todo.extend(parts)
             elif field.type == field.TYPE_STRING and (wrong := [p for p in parts if not isinstance(p, str)]):
                 raise OnnxError(f"{where}: the {field.name} {wrong[0]!r} is no UTF-8 text: the file is damaged.")
+
+
+def _text_of(tensor: Any) -> list[Any]:
+    """The fields of a tensor that are text: asking for all of them copies its elements."""
+    fields = tensor.DESCRIPTOR.fields_by_name
+    return [(fields[n], getattr(tensor, n)) for n in ("name", "external_data")]
 
 
 class _Reader:
