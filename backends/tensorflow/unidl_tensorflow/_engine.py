@@ -55,7 +55,7 @@ else:
 
 from tensorflow.python.autograph.core import config as _autograph  # noqa: E402
 from tensorflow.python.eager import context  # noqa: E402
-from tensorflow.python.eager.record import stop_recording  # noqa: E402
+from tensorflow.python.eager.record import could_possibly_record, stop_recording  # noqa: E402
 from tensorflow.python.framework.ops import EagerTensor, SymbolicTensor  # noqa: E402
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable  # noqa: E402
 
@@ -66,4 +66,12 @@ _autograph.CONVERSION_RULES = (
     *_autograph.CONVERSION_RULES,
 )
 
-__all__ = ["EagerTensor", "ResourceVariable", "SymbolicTensor", "context", "stop_recording", "tensorflow"]
+__all__ = [
+    "EagerTensor",
+    "ResourceVariable",
+    "SymbolicTensor",
+    "context",
+    "could_possibly_record",
+    "stop_recording",
+    "tensorflow",
+]

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from unidl_tensorflow._engine import EagerTensor, context
+from unidl_tensorflow import tracing
+from unidl_tensorflow._engine import EagerTensor, context, could_possibly_record
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any
@@ -53,7 +54,7 @@ class Compiled:
         self.plain = plain
         self.signature = tuple(signature)
         self.jit = jit
-        self._call: Callable[[list[Tensor]], tuple[Any, ...]] | None = None
+        self._call: Callable[[list[Tensor]], Sequence[Tensor]] | None = None
         self._lock = threading.Lock()
         # Rank, and axes with their sizes, of each input: a concrete function does not look at shapes.
         self._known = [
@@ -76,19 +77,39 @@ class Compiled:
                     f"{[tuple(s.shape) for s in self.signature]}."
                 )
         call = self._call
-        return (self._trace() if call is None else call)(list(inputs))
+        return tuple((self._trace() if call is None else call)(list(inputs)))
 
-    def _trace(self) -> Callable[[list[Tensor]], tuple[Any, ...]]:
+    def _trace(self) -> Callable[[list[Tensor]], Sequence[Tensor]]:
         with self._lock:
             if self._call is None:
-
-                def traced(*values: Tensor) -> tuple[Any, ...]:
-                    with for_xla(self.jit):
-                        return self.plain(*values)
-
-                function = tf.function(traced, autograph=False, jit_compile=True if self.jit else None)
-                self._call = _direct(function.get_concrete_function(*self.signature))
+                self._call = self._recorded() if self.jit or not tracing.possible() else self._named()
             return self._call
+
+    def _named(self) -> Callable[[list[Tensor]], Sequence[Tensor]]:
+        """A call of the function by its name: no graph is kept in Python. Where a tape may record, `_recorded` is."""
+        function = tracing.Function(self.plain, self.signature)
+        call = function.caller(_options(function.size))
+        recorded: list[Callable[[list[Tensor]], Sequence[Tensor]]] = []
+
+        def either(inputs: list[Tensor]) -> Sequence[Tensor]:
+            if not could_possibly_record():
+                return call(inputs)
+            if not recorded:
+                with self._lock:
+                    recorded.append(self._recorded())
+            return recorded[0](inputs)
+
+        return either
+
+    def _recorded(self) -> Callable[[list[Tensor]], Sequence[Tensor]]:
+        """A call of a concrete function, which tapes see as they see any."""
+
+        def traced(*values: Tensor) -> tuple[Any, ...]:
+            with for_xla(self.jit):
+                return self.plain(*values)
+
+        function = tf.function(traced, autograph=False, jit_compile=True if self.jit else None)
+        return _direct(function.get_concrete_function(*self.signature))
 
 
 #: TensorFlow's rewriting of a graph takes more than linear time, and brings a training step next to nothing: graphs of
@@ -96,16 +117,24 @@ class Compiled:
 _REWRITTEN = 3000
 
 
-def _direct(concrete: Any) -> Callable[[list[Tensor]], tuple[Any, ...]]:
-    """A call of a concrete function without binding arguments; tapes see it as they see any."""
-    flat, captured = concrete._call_flat, concrete.captured_inputs
-    if len(concrete.graph.get_operations()) <= _REWRITTEN:
-        return lambda values: flat(values, captured)
+def _options(nodes: int) -> Any:
+    """How the runtime is to treat a graph of that many nodes."""
     here = context.context()
+    if nodes <= _REWRITTEN:
+        return here.function_call_options
     config = here.config
     config.allow_soft_placement = True
     config.graph_options.rewrite_options.disable_meta_optimizer = True
-    options = context.FunctionCallOptions(config_proto=config)
+    return context.FunctionCallOptions(config_proto=config)
+
+
+def _direct(concrete: Any) -> Callable[[list[Tensor]], Sequence[Tensor]]:
+    """A call of a concrete function without binding arguments."""
+    flat, captured = concrete._call_flat, concrete.captured_inputs
+    here = context.context()
+    options = _options(len(concrete.graph.get_operations()))
+    if options is here.function_call_options:
+        return lambda values: flat(values, captured)
 
     def as_it_is(values: list[Tensor]) -> tuple[Any, ...]:
         before, here.function_call_options = here.function_call_options, options
