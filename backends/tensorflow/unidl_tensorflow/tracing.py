@@ -313,7 +313,9 @@ class Function:
         with _quickly(), graph.as_default(), order:
             inputs = [graph_placeholder(s.dtype, s.shape) for s in signature]
             graph.inputs = list(inputs)
-            returned = [order.mark_as_return(tf.convert_to_tensor(v)) for v in plain(*inputs)]
+            results = plain(*inputs)
+            returned = [order.mark_as_return(tf.convert_to_tensor(v)) for v in results if v is not None]
+        self._absent = [i for i, v in enumerate(results) if v is None]
         graph.inputs = inputs + graph.internal_captures
         graph.outputs = returned
         graph.control_outputs = list(order.ops_which_must_run)
@@ -340,16 +342,23 @@ class Function:
         self._runtime = runtime
         weakref.finalize(self, runtime.remove_function, self._name).atexit = False
 
-    def caller(self, options: Any) -> Callable[[list[Tensor]], Sequence[Tensor]]:
+    def caller(self, options: Any) -> Callable[[list[Tensor]], list[Tensor]]:
         """A call of the function with `options` of the runtime, which keeps it alive. Tapes do not see it."""
         name, captured, count, runtime = self._name, self._captured, self._outputs, self._runtime
+        absent = self._absent
         attributes = tuple(part for pair in options.as_attrs().items() for part in pair)
         run = execute.execute
 
-        def call(inputs: list[Tensor], function: Function = self) -> Sequence[Tensor]:
+        def call(inputs: list[Tensor], function: Function = self) -> list[Tensor]:
             return run(name, count, inputs + captured, attributes, runtime)
 
-        return call
+        def with_absent(inputs: list[Tensor]) -> list[Tensor]:
+            results = call(inputs)
+            for index in absent:
+                results.insert(index, None)
+            return results
+
+        return with_absent if absent else call
 
 
 def possible() -> bool:
