@@ -217,8 +217,7 @@ class Model(Trainer, Layer):
         shapes = [tuple(active.shape(t)) for t in tensors]
         if self._whole_shapes:
             return shapes
-        fixed = self._fixed or [False] * len(shapes)
-        return [s if whole or not s else (None, *s[1:]) for s, whole in zip(shapes, fixed, strict=True)]
+        return [s if fixed or not s else (None, *s[1:]) for s, fixed in zip(shapes, self._fixed, strict=True)]
 
     def _make_replay(self, flat: tuple[Any, ...], training: bool) -> Any:
         self._net.check([active.shape(v) for v in flat])  # type: ignore[union-attr]

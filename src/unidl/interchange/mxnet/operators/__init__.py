@@ -22,7 +22,5 @@ from unidl.interchange.mxnet.operators import (
 
 __all__ = [
     "activations", "convolution", "creation", "detection", "elementwise", "indexing", "joining", "normalization",
-    "own", "pooling",
-    "products",
-    "recurrent", "reductions", "searching", "sequences", "shapes", "slicing",
+    "own", "pooling", "products", "recurrent", "reductions", "searching", "sequences", "shapes", "slicing",
 ]  # fmt: skip

@@ -140,8 +140,7 @@ def _scaled(c: Call, x: Value, factor: float) -> Value:
     return c.w.node("Mul", x, c.w.number(factor, x))
 
 
-@operator("logical_not")
-@operator("_npi_logical_not")
+@operator("logical_not _npi_logical_not")
 def _not(c: Call, x: Value) -> Value:
     return _kept(c, x, c.w.node("Not", c.w.cast(x, "bool")))
 
@@ -268,7 +267,7 @@ def _logical(op: str) -> Callable[[Call, Value, Value], Value]:
 
 def _bitwise(op: str) -> Callable[[Call, Value, Value], Value]:
     def combine(c: Call, a: Value, b: Value) -> Value:
-        return c.w.node({"And": "And", "Or": "Or", "Xor": "Xor"}[op] if a.dtype == "bool" else f"Bitwise{op}", a, b)
+        return c.w.node(op if a.dtype == "bool" else f"Bitwise{op}", a, b)
 
     return combine
 
