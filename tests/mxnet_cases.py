@@ -172,6 +172,13 @@ def _shapes() -> list[Case]:
     ]  # fmt: skip
 
 
+#: Operators of two tensors, and of a tensor and a number.
+_BOTH_WAYS = [
+    "mul", "div", "power", "maximum", "minimum", "hypot", "equal", "not_equal", "greater", "greater_equal",
+    "lesser", "lesser_equal", "logical_and", "logical_or", "logical_xor",
+]  # fmt: skip
+
+
 def _numbers() -> list[Case]:
     both = [
         "ceil", "cos", "exp", "floor", "log", "negative", "reciprocal", "sin", "sqrt", "tan", "tanh", "sign",
@@ -196,26 +203,7 @@ def _numbers() -> list[Case]:
         case("arccosh", "3 4:big"),
         case("_npx_erf", ROWS),
     ]
-    for op in [
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "power",
-        "maximum",
-        "minimum",
-        "mod",
-        "hypot",
-        "equal",
-        "not_equal",
-        "greater",
-        "greater_equal",
-        "lesser",
-        "lesser_equal",
-        "logical_and",
-        "logical_or",
-        "logical_xor",
-    ]:
+    for op in ["add", "sub", "mod", *_BOTH_WAYS]:
         numbers = "pos" if op == "power" else "int3" if "equal" in op or "logical" in op else "pos"
         cases.append(case(f"broadcast_{op}", f"3 4:{numbers}", f"1 4:{numbers}"))
     cases += [case(f"elemwise_{op}", "3 4:pos", "3 4:pos") for op in ("add", "sub", "mul", "div")]
@@ -240,28 +228,7 @@ def _numbers() -> list[Case]:
         case("_mod_scalar", ROWS, scalar=-0.7),
         case("_rmod_scalar", "3 4:pos", scalar=2),
     ]
-    for op in [
-        "plus",
-        "minus",
-        "rminus",
-        "mul",
-        "div",
-        "rdiv",
-        "power",
-        "rpower",
-        "maximum",
-        "minimum",
-        "hypot",
-        "equal",
-        "not_equal",
-        "greater",
-        "greater_equal",
-        "lesser",
-        "lesser_equal",
-        "logical_and",
-        "logical_or",
-        "logical_xor",
-    ]:
+    for op in ["plus", "minus", "rminus", "rdiv", "rpower", *_BOTH_WAYS]:
         cases.append(
             case(
                 f"_{op}_scalar",
