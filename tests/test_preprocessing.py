@@ -376,13 +376,34 @@ def test_lookups_of_integers_are_recorded_as_ops(more):
         np.testing.assert_array_equal(host(model(values))[2], [1, 2, 0, 0, 0])
 
 
-def test_lookups_that_raise_or_hash_stay_on_the_host():
-    for more in ({"num_oov_indices": 0}, {"num_oov_indices": 2, "oov_method": "farmhash"}):
-        layer = layers.IntegerLookup(vocabulary=[8, 5], **more)
-        inputs = unidl.Input((2,), dtype="int64")
-        model = unidl.Model(inputs, layer(inputs))
-        assert model.graph().opaque
-        np.testing.assert_array_equal(host(model(np.array([[5, 8]]))), host(layer(np.array([[5, 8]]))))
+def test_lookups_that_raise_stay_on_the_host():
+    layer = layers.IntegerLookup(vocabulary=[8, 5], num_oov_indices=0)
+    inputs = unidl.Input((2,), dtype="int64")
+    model = unidl.Model(inputs, layer(inputs))
+    assert model.graph().opaque
+    np.testing.assert_array_equal(host(model(np.array([[5, 8]]))), host(layer(np.array([[5, 8]]))))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.Hashing(10**6 + 3),
+        lambda: layers.Hashing(1000, salt=[3, -7]),
+        lambda: layers.Hashing(1000, salt=2**64 - 1, mask_value=9),
+        lambda: layers.Hashing(1000, mask_value="09"),  # no integer is written so
+        lambda: layers.Hashing(1, mask_value=0),
+        lambda: layers.IntegerLookup(vocabulary=[8, 5], num_oov_indices=997, oov_method="farmhash", salt=4),
+    ],
+)
+def test_integers_are_hashed_by_ops_as_on_the_host(make):
+    """As decimals of each length, with the branches that the hash functions have for these."""
+    layer, inputs = make(), unidl.Input((), dtype="int64")
+    model = unidl.Model(inputs, layer(inputs))
+    assert not model.graph().opaque
+    rng = np.random.default_rng(0)
+    of_each_length = [rng.integers(-(10**n), 10**n, 20) for n in range(1, 19)]
+    values = np.concatenate([[0, 9, -9, 10, -10, 2**63 - 1, -(2**63), 1 - 2**63], *of_each_length])
+    np.testing.assert_array_equal(host(model(values)), host(layer(values)))
 
 
 def test_crossings_of_integers_are_recorded_as_ops():

@@ -36,12 +36,9 @@ def cases() -> list[Case]:
         Case("crossing", "HashedCrossing", {"num_bins": 7, "output_mode": "one_hot"}, ["b 1:int9", "b 1:int9"]),
         Case("integers", "IntegerLookup", {**lookup, "output_mode": "one_hot"}, "b t:int10"),
         Case("integers_oov", "IntegerLookup", {**lookup, "num_oov_indices": 3, "output_mode": "count"}, "b t:int10"),
-        Case(
-            "integers_tf_idf",
-            "IntegerLookup",
-            {**lookup, **tf_idf},
-            "b t:int10",
-        ),
+        Case("integers_tf_idf", "IntegerLookup", {**lookup, **tf_idf}, "b t:int10"),
+        # Keras has no `oov_method`.
+        Case("integers_hashed", "IntegerLookup", {**lookup, **_HASHED}, "b t:int999", keras=False),
         Case("mel", "MelSpectrogram", _MEL, "b 200", tolerance=2e-3),
         Case("mel_power", "MelSpectrogram", {**_MEL, "power_to_db": False, "mag_exp": 1.0}, "b 200", tolerance=1e-4),
         *[Case(f"stft_{m}", "STFTSpectrogram", {**_STFT, "mode": m}, "b 40 2", tolerance=1e-4) for m in _MODES],
@@ -49,6 +46,7 @@ def cases() -> list[Case]:
     ]
 
 
+_HASHED = {"oov_method": "farmhash", "num_oov_indices": 4, "output_mode": "count"}
 _MEL = {"fft_length": 64, "sequence_stride": 16, "num_mel_bins": 6, "sampling_rate": 2000, "max_freq": 900.0}
 _STFT = {"frame_length": 16, "frame_step": 6, "fft_length": 16, "scaling": None}
 _MODES = ("log", "magnitude", "psd", "real", "imag", "stft")

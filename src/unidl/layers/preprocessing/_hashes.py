@@ -158,16 +158,21 @@ def combine64(first: int, second: int) -> int:
 
 def combined(first: Any, second: Any) -> Any:
     """`combine64` of tensors."""
-    factor = np.array(_CAT, np.uint64).astype(np.int64)
+    factor = signed(_CAT)
 
     def mixed(value: Any) -> Any:
-        return ops.bitwise_xor(value, _shifted(value, 47))
+        return ops.bitwise_xor(value, shifted(value, 47))
 
     result = ops.bitwise_xor(ops.multiply(mixed(ops.multiply(second, factor)), factor), ops.bitwise_xor(first, factor))
     return mixed(ops.multiply(mixed(ops.multiply(result, factor)), factor))
 
 
-def _shifted(value: Any, bits: int) -> Any:
+def signed(word: int) -> np.int64:
+    """The int64 of the same bits."""
+    return np.uint64(word).astype(np.int64)
+
+
+def shifted(value: Any, bits: int) -> Any:
     """To the right, with zeros coming in from the left."""
     return ops.bitwise_and(ops.bitwise_right_shift(value, bits), 2 ** (64 - bits) - 1)
 
@@ -175,7 +180,7 @@ def _shifted(value: Any, bits: int) -> Any:
 def remainder(value: Any, count: int) -> Any:
     """Unsigned numbers modulo `count`, which is below 2**62."""
     last = ops.bitwise_and(value, 1)
-    return ops.mod(ops.add(ops.multiply(ops.mod(_shifted(value, 1), count), 2), last), count)
+    return ops.mod(ops.add(ops.multiply(ops.mod(shifted(value, 1), count), 2), last), count)
 
 
 def buckets(texts: Iterable[str], hashed: Callable[[bytes], int], count: int) -> list[int]:

@@ -15,7 +15,8 @@ from unidl.layers._base import structure
 from unidl.layers.preprocessing._encoding import encode, encode_on_host, encoded_shape
 from unidl.layers.preprocessing._hashes import buckets
 from unidl.layers.preprocessing._host import host_values, strings_of
-from unidl.layers.preprocessing.hashing import hash_function
+from unidl.layers.preprocessing._integer_hashes import integer_buckets
+from unidl.layers.preprocessing.hashing import hash_function, hash_key
 
 MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 
@@ -60,7 +61,8 @@ class Vocabulary:
         self.owner, self.text, self.max_tokens, self.num_oov = owner, text, max_tokens, num_oov
         self.mask_token, self.oov_token, self.mode, self.pad = mask_token, oov_token, mode, pad
         self.invert = invert
-        self.hash, self.oov_method = hash_function(salt, name), oov_method
+        self.key, self.oov_method = hash_key(salt, name), oov_method
+        self.hash = hash_function(self.key)
         self.has_mask = mask_token is not None and mode == "int"
         self.start = num_oov + self.has_mask
         self.tokens: list[Any] | None = None
@@ -195,6 +197,10 @@ class Vocabulary:
                 "set_vocabulary(tokens) before."
             )
 
+    def _require_weights(self) -> None:
+        if self.mode == "tf_idf" and self.idf is None:
+            raise ValueError(f"Layer {self.owner.path!r} has no `idf_weights`: adapt it, or give them.")
+
     def indices(self, tokens: list[Any]) -> np.ndarray:
         """The index of each token."""
         self._require()
@@ -219,12 +225,12 @@ class Vocabulary:
 
     @property
     def recordable(self) -> bool:
-        """Whether what `recorded` gives is the same as looking up: nothing is raised or hashed for what is unknown."""
+        """Whether what `recorded` gives is the same as looking up: nothing is raised for what is unknown."""
         return (
             not self.text
             and self.tokens is not None
             and (self.mode != "tf_idf" or self.idf is not None)
-            and (self.num_oov == 1 or (self.num_oov > 1 and self.oov_method == "floormod"))
+            and self.num_oov > 0
         )
 
     def recorded(self, values: Any, dtype: str) -> Any:
@@ -238,9 +244,15 @@ class Vocabulary:
         nearest = ops.minimum(ops.searchsorted(keys, values), len(keys) - 1)
         outside = int(self.has_mask)
         if self.num_oov > 1:
-            outside = ops.add(ops.mod(values, self.num_oov), outside)
+            hashed = self.oov_method == "farmhash"
+            bucket = integer_buckets(values, self.key, self.num_oov) if hashed else ops.mod(values, self.num_oov)
+            outside = ops.add(bucket, outside)
         known = ops.equal(ops.take(keys, nearest, 0), values)
-        indices = ops.where(known, ops.take(places, nearest, 0), outside)
+        return self.encoded(ops.where(known, ops.take(places, nearest, 0), outside), dtype)
+
+    def encoded(self, indices: Any, dtype: str) -> Any:
+        """Symbolic indices as they are, or as vectors."""
+        self._require_weights()
         if self.mode != "tf_idf":
             return encode(indices, self.mode, self.depth or 0, dtype)
         return ops.multiply(encode(indices, "count", self.depth or 0, dtype), ops.cast(self.idf, dtype))
@@ -254,8 +266,7 @@ class Vocabulary:
         return tokens.astype(str if self.text else np.int64)
 
     def encode(self, indices: np.ndarray, dtype: str) -> np.ndarray:
-        if self.mode == "tf_idf" and self.idf is None:
-            raise ValueError(f"Layer {self.owner.path!r} has no `idf_weights`: adapt it, or give them.")
+        self._require_weights()
         return encode_on_host(indices, self.mode, self.depth or 0, dtype, self.idf)
 
     def shape(self, shape: Any) -> Any:

@@ -12,21 +12,26 @@ from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 from unidl.layers.preprocessing._encoding import check_output, encode, encode_on_host, encoded_shape
 from unidl.layers.preprocessing._hashes import buckets, combine64, combined, fingerprint64, remainder, siphash64
 from unidl.layers.preprocessing._host import HostLayer, dense, is_text, strings_of
+from unidl.layers.preprocessing._integer_hashes import integer_buckets
 
 __all__ = ["HashedCrossing", "Hashing"]
 
 _CROSSING_KEY = 0xDECAFCAFFE
 
 
-def hash_function(salt: Any, layer: str) -> Callable[[bytes], int]:
-    """FarmHash without `salt`, SipHash with an int or two of them."""
+def hash_key(salt: Any, layer: str) -> tuple[int, int] | None:
+    """The key of SipHash that an int or two say; None without `salt`."""
     if salt is None:
-        return fingerprint64
+        return None
     key = (salt, salt) if isinstance(salt, int) else tuple(salt) if isinstance(salt, (list, tuple)) else ()
     if len(key) != 2:
         raise ValueError(f"{layer}: `salt` must be one int or a tuple of two; it is {salt!r}.")
-    first, second = int(key[0]), int(key[1])
-    return lambda text: siphash64(text, (first, second))
+    return int(key[0]), int(key[1])
+
+
+def hash_function(key: tuple[int, int] | None) -> Callable[[bytes], int]:
+    """FarmHash without `key`, SipHash with it."""
+    return fingerprint64 if key is None else lambda text: siphash64(text, key)
 
 
 def output_dtype(layer: str, mode: str, dtype: Any) -> Any:
@@ -89,7 +94,23 @@ class Hashing(_Binned):
         self._check(num_bins, output_mode, ("int", "one_hot", "multi_hot", "count"), sparse)
         self.mask_value = mask_value
         self.salt = salt
-        self._hash = hash_function(salt, "Hashing")
+        self._key = hash_key(salt, "Hashing")
+        self._hash = hash_function(self._key)
+
+    def call(self, inputs: Any) -> Any:
+        whole = type(inputs) is SymbolicTensor and inputs.dtype in dtypes.INTEGERS and inputs.dtype != "uint64"
+        return self._recorded(ops.cast(inputs, "int64")) if whole else self.on_host(inputs)
+
+    def _recorded(self, values: Any) -> Any:
+        """Symbolic integers hashed with ops."""
+        bins, mask = self.num_bins, None if self.mask_value is None else strings_of(self.mask_value)[0]
+        if mask is None or bins == 1:
+            indices = integer_buckets(values, self._key, bins)
+        else:
+            indices = ops.add(integer_buckets(values, self._key, bins - 1), 1)
+            if (number := _decimal(mask)) is not None:
+                indices = ops.where(ops.equal(values, number), 0, indices)
+        return encode(indices, self.output_mode, bins, self.compute_dtype)
 
     def compute(self, *arrays: np.ndarray) -> np.ndarray:
         (values,) = arrays
@@ -186,6 +207,12 @@ class HashedCrossing(_Binned):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.output_spec(TensorSpec(tuple(input_shape[0]), "string")).shape
+
+
+def _decimal(text: str) -> int | None:
+    """The int64 that is written so; None if there is none."""
+    number = int(text) if text.lstrip("-").isdecimal() else None
+    return number if number is not None and str(number) == text and -(2**63) <= number < 2**63 else None
 
 
 def dtypes_name(value: Any) -> str:
