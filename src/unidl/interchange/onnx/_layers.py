@@ -45,6 +45,10 @@ class Weight(Layer):
     def call(self, inputs: Any) -> Any:
         return ops.convert_to_tensor(self.value)
 
+    def _converted(self, value: Any) -> Any:
+        """`value` as it is: it may be text, of which there is no tensor."""
+        return value
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.shape
 

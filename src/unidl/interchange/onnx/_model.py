@@ -19,6 +19,7 @@ from unidl.interchange.onnx._plain import written
 from unidl.interchange.onnx._plans import Plan, Planner, Step
 from unidl.interchange.onnx._reading import read
 from unidl.interchange.onnx._recovering import RECOVER, Held
+from unidl.interchange.onnx._recovering_text import refuse_strings, vectorized
 from unidl.interchange.onnx._running import Runner, Scope, failed
 from unidl.interchange.onnx._structures import DataDependentError, Model, Node, OnnxError, ValueType
 from unidl.interchange.onnx.importing._calls import Call
@@ -139,6 +140,8 @@ class Importer:
     def _step(self, step: Step, inputs: list[Any], prefix: str) -> list[Any]:
         node = step.node if not prefix else replace(step.node, name=f"{prefix}.{step.node.name}")
         if step.function is not None:
+            if (texts := vectorized(self, step, inputs)) is not None:
+                return [texts]
             given = [*inputs, *[None] * (len(step.function.inputs) - len(inputs))]
             return self.run(
                 step.function, [self.tensor(v) if isinstance(v, Held) and not v.single else v for v in given], node.name
@@ -152,9 +155,10 @@ class Importer:
             return self._reformed(step, inputs)
         settings = _SETTINGS.get(node.op, ())
         inputs = [v.array if isinstance(v, Held) and i in settings else v for i, v in enumerate(inputs)]
-        if node.op in RECOVER and not node.domain and step.entry is not None:
+        recovered = RECOVER.get(f"{node.domain}.{node.op}" if node.domain else node.op)
+        if recovered is not None and step.entry is not None:
             try:
-                result = RECOVER[node.op](self, Call(node, step.version), *inputs)
+                result = recovered(self, Call(node, step.version), *inputs)
             except (OnnxError, UntraceableError):
                 raise
             except Exception as error:
@@ -163,6 +167,7 @@ class Importer:
                 return list(result) if isinstance(result, tuple) else [result]
         if step.entry is not None and step.entry.host and all(v is None or is_host(v) for v in inputs):
             return self.runner.step(step, inputs, ChainMap())
+        refuse_strings(node, inputs)
         names = [n or node.name for n in node.inputs]
         inputs = [self._constant(self.tensor(v), n) for v, n in zip(inputs, names, strict=True)]
         apart = step.entry is not None and (step.entry.body or step.entry.loops)
@@ -275,7 +280,7 @@ def _counted(plan: Plan) -> tuple[Counter[str], dict[str, list[Node]]]:
 
 def _shape(declared: ValueType, shapes: dict[str, Any] | None) -> tuple[int | None, ...]:
     """The shape of a model's input; names of unknown sizes become unknown."""
-    if declared.kind not in ("tensor", "") or declared.dtype in ("", "string") or declared.dtype not in active.dtypes:
+    if declared.kind not in ("tensor", "") or declared.dtype not in ("string", *active.dtypes):
         raise OnnxError(
             f"Input {declared.name!r} is a {declared.kind or 'value of unknown type'} of "
             f"{declared.dtype or 'unknown dtype'}, which models do not take: prepare() runs such a graph."

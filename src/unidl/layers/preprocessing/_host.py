@@ -209,7 +209,7 @@ def _recorded(layer: HostLayer, tensors: Sequence[Any]) -> SymbolicTensor:
         full = [next(given) if type(t) is SymbolicTensor else t for t in tensors]
         return (on_host(layer.compute, lambda: spec, full),)
 
-    return opaque(f"layer {layer.name}", run, symbols, [spec])[0]
+    return opaque(f"layer {layer.name}", run, symbols, [spec], origin=layer)[0]
 
 
 def _spec_of(value: Any) -> TensorSpec:

@@ -67,7 +67,7 @@ class Vocabulary:
         self.start = num_oov + self.has_mask
         self.tokens: list[Any] | None = None
         self.idf: np.ndarray | None = None
-        self._index: dict[Any, int] = {}
+        self.index: dict[Any, int] = {}
         self.reset()
 
     # -- tokens -----------------------------------------------------------------------------
@@ -139,11 +139,11 @@ class Vocabulary:
                 f"tokens with the special ones, `max_tokens` is {self.max_tokens}."
             )
         self.tokens = tokens
-        self._index = {token: i + self.start for i, token in enumerate(tokens)}
+        self.index = {token: i + self.start for i, token in enumerate(tokens)}
         if self.has_mask:
-            self._index[self.mask_token] = 0
+            self.index[self.mask_token] = 0
         elif self.mask_token is not None:
-            self._index[self.mask_token] = -1
+            self.index[self.mask_token] = -1
         if weights is not None:
             average = float(np.mean(weights)) if len(weights) else 0.0
             full = np.concatenate([np.full(self.start, average) if front is None else front, weights])
@@ -190,7 +190,7 @@ class Vocabulary:
 
     # -- looking up -------------------------------------------------------------------------
 
-    def _require(self) -> None:
+    def require(self) -> None:
         if self.tokens is None:
             raise ValueError(
                 f"Layer {self.owner.path!r} has no vocabulary: give `vocabulary`, or call adapt(data) or "
@@ -203,8 +203,8 @@ class Vocabulary:
 
     def indices(self, tokens: list[Any]) -> np.ndarray:
         """The index of each token."""
-        self._require()
-        get, outside = self._index.get, -2
+        self.require()
+        get, outside = self.index.get, -2
         found = np.fromiter((get(t, outside) for t in tokens), np.int64, len(tokens))
         places = np.nonzero(found == outside)[0]
         if len(places):
@@ -240,7 +240,7 @@ class Vocabulary:
             table = np.array(self.listed(), np.int64)
             known = ops.logical_and(ops.greater_equal(values, 0), ops.less(values, len(table)))
             return ops.where(known, ops.take(table, ops.where(known, values, 0), 0), self.oov_token)
-        keys, places = (np.array(v, np.int64) for v in zip(*sorted(self._index.items()), strict=True))
+        keys, places = (np.array(v, np.int64) for v in zip(*sorted(self.index.items()), strict=True))
         nearest = ops.minimum(ops.searchsorted(keys, values), len(keys) - 1)
         outside = int(self.has_mask)
         if self.num_oov > 1:
@@ -259,7 +259,7 @@ class Vocabulary:
 
     def inverted(self, indices: np.ndarray) -> np.ndarray:
         """The token of each index."""
-        self._require()
+        self.require()
         table = np.array(self.listed(), object if self.text else np.int64)
         known = (indices >= 0) & (indices < len(table))
         tokens = np.where(known, table[np.where(known, indices, 0)], self.oov_token)

@@ -99,7 +99,7 @@ class TextVectorization(VocabularyLayer):
         kwargs["dtype"] = output_dtype("TextVectorization", output_mode, kwargs.get("dtype"))
         super().__init__(name=name, **kwargs)
         self.standardize, self.split, self.output_sequence_length = standardize, split, output_sequence_length
-        self._sizes = sizes
+        self.sizes = sizes
         self.vocabulary = Vocabulary(self, True, max_tokens, 1, "", "[UNK]", output_mode, pad_to_max_tokens)
         self._take_vocabulary(vocabulary, idf_weights)
 
@@ -140,8 +140,8 @@ class TextVectorization(VocabularyLayer):
                     )
                 shape = shape[:-1]
             rows = self._tokens(strings)
-        if self._sizes is not None:
-            rows = [[" ".join(r[i : i + n]) for n in self._sizes for i in range(len(r) - n + 1)] for r in rows]
+        if self.sizes is not None:
+            rows = [[" ".join(r[i : i + n]) for n in self.sizes for i in range(len(r) - n + 1)] for r in rows]
         return rows, shape
 
     def _tokens(self, strings: list[str]) -> list[list[str]]:
@@ -168,23 +168,26 @@ class TextVectorization(VocabularyLayer):
         if table.mode != "int":
             if table.mode != "one_hot" and not width:
                 indices = np.full((len(rows), 1), -1)
+            if table.mode == "one_hot" and self.split is not None:
+                indices = indices[..., None]  # however many tokens there are: a last axis of size 1 gives way
             encoded = table.encode(indices, self.compute_dtype)
             return encoded.reshape(*shape, *encoded.shape[1:])
-        if self.split is None and self.output_sequence_length is None and np.ndim(arrays[0]) < 2:
+        if self.split is None and self.sizes is None and self.output_sequence_length is None and np.ndim(arrays[0]) < 2:
             return indices.reshape(shape).astype(self.compute_dtype)
         return indices.reshape(*shape, width).astype(self.compute_dtype)
 
     def output_spec(self, *specs: TensorSpec) -> TensorSpec:
         shape, table = tuple(specs[0].shape), self.vocabulary
         length = self.output_sequence_length
-        if self.split is None and len(shape) < 2 and length is None and self._sizes is None:
+        if self.split is None and len(shape) < 2 and length is None and self.sizes is None:
             rows: tuple[int | None, ...] = shape
             return TensorSpec(rows if table.mode == "int" else (*shape, table.depth), self.compute_dtype)
         rows = shape[:-1] if len(shape) > 1 else shape
-        tokens = shape[-1] if self.split is None and length is None and len(shape) > 1 and not self._sizes else length
+        tokens = shape[-1] if self.split is None and length is None and len(shape) > 1 and not self.sizes else length
         if table.mode == "int":
             return TensorSpec((*rows, tokens), self.compute_dtype)
-        return TensorSpec((*rows, *((tokens,) if table.mode == "one_hot" else ()), table.depth), self.compute_dtype)
+        one_hot = table.mode == "one_hot" and not (self.split is None and tokens == 1)
+        return TensorSpec((*rows, *((tokens,) if one_hot else ()), table.depth), self.compute_dtype)
 
     def compute_output_spec(self, inputs: Any) -> Any:
         spec = self.output_spec(TensorSpec(tuple(dense(inputs, self.path).shape), "string"))

@@ -128,7 +128,7 @@ def export(
             f"ONNX: the weights of {title!r} have {_weights.size(writer):,} bytes, more than one file of ONNX holds; "
             "leave `external_data` out."
         )
-    model_proto = _model_proto(proto, {"": version, **writer.domains}, doc, metadata or {})
+    model_proto = _model_proto(proto, writer, doc, metadata or {})
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         written, beside = Path(folder) / path.name, Path(folder) / location
         _write(written, beside if external else None, writer, model_proto)
@@ -199,12 +199,13 @@ def _graph_proto(
     return helper.make_graph(nodes, writer.graph_name, inputs, infos), outputs
 
 
-def _model_proto(graph: Any, opsets: dict[str, int], doc: str, metadata: dict[str, str]) -> Any:
+def _model_proto(graph: Any, writer: Emitter, doc: str, metadata: dict[str, str]) -> Any:
     helper = library().helper
+    opsets = {"": writer.opset, **writer.domains}
     versions = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     model = helper.make_model(
         graph, opset_imports=versions, ir_version=helper.find_min_ir_version_for(versions[:1]), producer_name="unidl",
-        producer_version=unidl.__version__, doc_string=doc,
+        producer_version=unidl.__version__, doc_string=doc, functions=list(writer.functions.values()),
     )  # fmt: skip
     helper.set_model_props(model, {str(k): str(v) for k, v in metadata.items()})
     return model

@@ -14,6 +14,7 @@ from unidl.errors import GraphError
 from unidl.graph.graph import Graph
 from unidl.graph.layout import first_axes
 from unidl.graph.symbolic import Node, Shape, SymbolicTensor, TensorSpec, substitute, symbols
+from unidl.interchange.onnx.exporting import text
 from unidl.interchange.onnx.exporting._folding import folded
 from unidl.interchange.onnx.exporting._tables import LACKING, TABLE
 from unidl.interchange.onnx.exporting._writer import Value, Writer
@@ -109,9 +110,11 @@ class Emitter(Writer):
         emitter = TABLE.get(name)
         since = getattr(emitter, "since", 0)
         if emitter is None or since > self.opset:
-            if node.op.origin is not None and (values := written_back(self, node, self.read)) is not None:
-                self._bind_all(node, values)
-                return True
+            if node.op.origin is not None:
+                values = written_back(self, node, self.read) or text.written(self, node, self.read)
+                if values is not None:
+                    self._bind_all(node, values)
+                    return True
             if node.inner is None:
                 self.need(since)
                 raise self._lacking(node)

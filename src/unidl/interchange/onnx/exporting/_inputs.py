@@ -129,7 +129,7 @@ def _output_names(model: Any, graph: Graph) -> list[str]:
 
 
 def sample(declared: Sequence[Declared], seed: int = 0) -> list[Any]:
-    """Arrays that fit: floats around 0, integers 0 and 1, unknown sizes 2 (the batch), 32 (of pictures) and 8."""
+    """Arrays that fit: floats around 0, integers 0 and 1, words; unknown sizes 2 (the batch), 32 (of images) and 8."""
     import numpy as np
 
     from unidl.ops._bind import numpy_dtype
@@ -139,6 +139,9 @@ def sample(declared: Sequence[Declared], seed: int = 0) -> list[Any]:
     for d in declared:
         unknown = 32 if len(d.shape) > 3 else 8
         shape = tuple((2 if axis == 0 else unknown) if n is None else n for axis, n in enumerate(d.shape))
+        if d.dtype == "string":
+            arrays.append(rng.choice(np.array(["a", "the", "Good day!", ""], object), shape))
+            continue
         drawn = rng.integers(0, 2, shape) if "int" in d.dtype or d.dtype == "bool" else rng.standard_normal(shape)
         arrays.append(drawn.astype(numpy_dtype(d.dtype)))
     return arrays

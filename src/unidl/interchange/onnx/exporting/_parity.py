@@ -13,6 +13,7 @@ from unidl.graph.graph import Graph
 from unidl.graph.replay import replay
 from unidl.interchange.onnx.exporting._inputs import Declared, sample
 from unidl.interchange.onnx.exporting._library import runtime
+from unidl.layers.preprocessing._host import host_values, is_text, string_tensor, strings_of
 
 
 def given(inputs: Any, declared: Sequence[Declared]) -> list[np.ndarray]:
@@ -26,7 +27,16 @@ def given(inputs: Any, declared: Sequence[Declared]) -> list[np.ndarray]:
     arrays = [inputs] if isinstance(inputs, np.ndarray) or active.is_tensor(inputs) else list(inputs)
     if len(arrays) != len(declared):
         raise GraphError(f"ONNX: {len(arrays)} arrays to compare with; the model has {len(declared)} inputs.")
-    return [active.to_numpy(active.to_tensor(a, d.dtype)) for a, d in zip(arrays, declared, strict=True)]
+    return [
+        texts(a) if d.dtype == "string" else active.to_numpy(active.to_tensor(a, d.dtype))
+        for a, d in zip(arrays, declared, strict=True)
+    ]
+
+
+def texts(array: Any) -> np.ndarray:
+    """Strings as onnxruntime takes them: Python's, in an array of objects."""
+    array = host_values(array)
+    return np.array(strings_of(array), object).reshape(array.shape)
 
 
 def run(path: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -46,17 +56,21 @@ def compared(
     still = Graph(graph.inputs, graph.outputs, graph.structure, graph.nodes, [], graph.name)
     function: Callable[..., Any] = replay(still, active)
     with active.no_grad():
-        native = [active.to_tensor(a, t.dtype) for a, t in zip(arrays, graph.inputs, strict=True)]
+        native = [
+            string_tensor(a.astype(str)) if t.dtype == "string" else active.to_tensor(a, t.dtype)
+            for a, t in zip(arrays, graph.inputs, strict=True)
+        ]
         expected = function(*native)
     got = run(path, arrays)
     return {
-        name: difference(have, np.asarray(active.to_numpy(expected[place])))
-        for have, (place, name) in zip(got, outputs, strict=True)
+        name: difference(have, host_values(expected[place])) for have, (place, name) in zip(got, outputs, strict=True)
     }
 
 
 def difference(have: np.ndarray, want: np.ndarray) -> float:
-    """The largest absolute difference; infinite if shapes, dtypes or places of NaN differ."""
+    """The largest absolute difference; infinite if shapes, dtypes, strings or places of NaN differ."""
+    if is_text(have) and is_text(want) and have.shape == want.shape:
+        return 0.0 if strings_of(have) == strings_of(want) else float("inf")
     if have.shape != want.shape or have.dtype != want.dtype:
         return float("inf")
     a, b = have.astype("float64"), want.astype("float64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,12 +62,14 @@ class Writer:
         path: the layer of that op.
         initializers: name to the function that gives the array; in the order in which they were needed.
         domains: versions of the operator sets beside the standard's that the graph needs.
+        functions: operators that the model itself defines, by name.
     """
 
     def __init__(self, opset: int) -> None:
         self.opset = opset
         self.helper = library().helper
         self.domains: dict[str, int] = {}
+        self.functions: dict[str, Any] = {}
         self.scopes = [Scope()]
         self.specs: list[TensorSpec] = []
         self.path = ""
@@ -190,6 +193,23 @@ class Writer:
         infos = [[self.info(v) for v in side] for side in (values, results)]
         return self.helper.make_graph(scope.nodes, self._unique(name, self._node_names), *infos)
 
+    def function(
+        self, name: str, inside: Writer, inputs: Sequence[Value], outputs: Sequence[Value], attributes: list[str]
+    ) -> str:
+        """Define an operator of unidl's domain by the nodes that `inside` has; its name, which nodes are made with."""
+        reads = [inside.name(v) for v in outputs]
+        constants = [
+            self.helper.make_node("Constant", [], [n], value=library().numpy_helper.from_array(self.array(v)))
+            for n, v in inside.initializers.items()
+        ]
+        opsets = [self.helper.make_opsetid(d, v) for d, v in {"": self.opset, **inside.domains}.items()]
+        nodes = [*constants, *inside.scopes[0].nodes]
+        name = self._unique(re.sub(r"\W", "_", name), set(self.functions))
+        self.functions[name] = self.helper.make_function(
+            "unidl", name, [v.name for v in inputs], reads, nodes, opsets, attributes
+        )
+        return name
+
     def info(self, value: Value) -> Any:
         """The declaration of an input or output of a graph."""
         return self.helper.make_tensor_value_info(value.name, self.type(value.dtype), value.shape)
@@ -202,6 +222,8 @@ class Writer:
         Raises:
             GraphError: for dtypes that ONNX has no operators for.
         """
+        if dtype == "string":
+            return int(library().TensorProto.STRING)
         if dtype not in TYPES:
             raise GraphError(
                 f"ONNX: op {self.op!r} in {self.path or 'the graph'} computes with {dtype}, which ONNX has no "

@@ -63,22 +63,26 @@ def _one_hot_encoder(call: Call, x: Any) -> Any:
 @operator("LabelEncoder", domain=ML)
 def _label_encoder(call: Call, x: Any) -> Any:
     """Each element replaced by the value that belongs to it as a key."""
-    if call.has("classes_strings"):
-        keys: Any = call.get("classes_strings")
-        values: Any = list(range(len(keys)))
-        array = call.array(x, "the labels")
-        if array.dtype != object:
-            keys, values = values, keys
-    else:
-        array = call.array(x, "the labels")
-        keys, values = (_listed(call, what) for what in ("keys", "values"))
-    default = _default(call, values)
+    array = call.array(x, "the labels")
+    keys, values, default = encoding(call, array.dtype == object)
     table = {_key(k): v for k, v in zip(keys, values, strict=True)}
     found = [table.get(_key(v), default) for v in array.reshape(-1).tolist()]
     if isinstance(values[0], str):
         return text(found).reshape(array.shape)
     kind = getattr(values, "dtype", np.int64 if isinstance(values[0], int) else np.float32)
     return np.array(found, kind).reshape(array.shape)
+
+
+def encoding(call: Call, of_text: bool) -> tuple[Any, Any, Any]:
+    """Keys and values of a LabelEncoder, and the value for other keys."""
+    if call.has("classes_strings"):
+        keys: Any = call.get("classes_strings")
+        values: Any = list(range(len(keys)))
+        if not of_text:
+            keys, values = values, keys
+    else:
+        keys, values = (_listed(call, what) for what in ("keys", "values"))
+    return keys, values, _default(call, values)
 
 
 def _key(value: Any) -> Any:

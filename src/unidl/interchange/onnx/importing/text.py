@@ -9,7 +9,7 @@ import numpy as np
 
 from unidl.interchange.onnx._tensors import text
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._table import operator
+from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 
 
 def _each(x: np.ndarray, function: Any) -> np.ndarray:
@@ -29,6 +29,16 @@ def _string_split(call: Call, x: Any) -> Any:
     longest = max((len(p) for p in parts), default=0)
     padded = text([w for p in parts for w in [*p, *[""] * (longest - len(p))]]).reshape(*x.shape, longest)
     return padded, np.array([len(p) for p in parts], np.int64).reshape(x.shape)
+
+
+@operator("Tokenizer", domain=MICROSOFT, host=True)
+def _tokenizer(call: Call, x: Any) -> Any:
+    """Texts as their characters, which is what it does with an empty separator."""
+    if call.get("separators") != [""] or call.get("mark", 0) or call.get("mincharnum", 1) > 1:
+        raise call.error("only texts without marks can be cut, into characters: `separators` must be ['']")
+    longest, pad = max((len(str(v)) for v in x.reshape(-1)), default=0), call.get("pad_value", "")
+    rows = [[*str(v), *[pad] * (longest - len(str(v)))] for v in x.reshape(-1)]
+    return text([c for row in rows for c in row]).reshape(*x.shape, longest)
 
 
 @operator("RegexFullMatch", host=True)
