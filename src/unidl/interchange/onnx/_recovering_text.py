@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from unidl import layers, ops
+from unidl import ops
 from unidl.graph.symbolic import SymbolicTensor
 from unidl.interchange.onnx._plans import Step
 from unidl.interchange.onnx._recovering import recover
 from unidl.interchange.onnx._structures import Node, OnnxError
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing.classical import encoding
+from unidl.layers.preprocessing.lookup import IntegerLookup, StringLookup
+from unidl.layers.preprocessing.text_vectorization import TextVectorization
 
 #: The domain of the functions that unidl writes for layers, and how their names begin.
 DOMAIN, VECTORIZATION = "unidl", "TextVectorization_"
@@ -48,10 +50,10 @@ def _named(call: Call, name: str, keys: Any, values: list[str], default: str, x:
         first = values.index(default)
         mask, tokens = values[0] if first else None, values[first + 1 :]
     else:
-        x, mask, tokens = layers.IntegerLookup(vocabulary=keys, name=f"{name}_places")(x), None, values
+        x, mask, tokens = IntegerLookup(vocabulary=keys, name=f"{name}_places")(x), None, values
     if not tokens or len({*tokens, default, mask}) < len(tokens) + 2:
         raise call.error("one string stands for several integers, which no layer does: prepare() runs such a graph")
-    return layers.StringLookup(vocabulary=tokens, mask_token=mask, oov_token=default, invert=True, name=name)(x)
+    return StringLookup(vocabulary=tokens, mask_token=mask, oov_token=default, invert=True, name=name)(x)
 
 
 def _looked_up(name: str, keys: Any, values: Any, default: Any, x: Any) -> Any:
@@ -70,7 +72,7 @@ def _lookup(name: str, tokens: list[str], mask: str | None, keys: Any) -> Any:
     unknown = "[UNK]"
     while unknown in keys:
         unknown += "_"
-    return layers.StringLookup(vocabulary=tokens, mask_token=mask, oov_token=unknown, name=name)
+    return StringLookup(vocabulary=tokens, mask_token=mask, oov_token=unknown, name=name)
 
 
 def vectorized(importer: Any, step: Step, inputs: list[Any]) -> Any:
@@ -86,7 +88,7 @@ def vectorized(importer: Any, step: Step, inputs: list[Any]) -> Any:
     keys, values, _ = encoding(call, True)
     tokens = [key for place, key in sorted(zip(values, keys, strict=True)) if place > 1]
     call = Call(node, step.version)
-    layer = layers.TextVectorization(
+    layer = TextVectorization(
         standardize=call.get("standardize"), split=call.get("split"), ngrams=tuple(call.get("ngrams") or ()) or None,
         output_sequence_length=call.get("output_sequence_length"), vocabulary=tokens,
         name=importer.name(node.op.removeprefix(VECTORIZATION)),

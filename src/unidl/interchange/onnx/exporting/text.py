@@ -19,7 +19,9 @@ from unidl.errors import GraphError
 from unidl.graph.symbolic import Node, TensorSpec
 from unidl.graph.trace import trace
 from unidl.interchange.onnx.exporting._writer import Value, Writer
-from unidl.layers import HashedCrossing, Hashing, IntegerLookup, StringLookup, TextVectorization
+from unidl.layers.preprocessing.hashing import HashedCrossing, Hashing
+from unidl.layers.preprocessing.lookup import IntegerLookup, StringLookup
+from unidl.layers.preprocessing.text_vectorization import TextVectorization
 
 if TYPE_CHECKING:
     from unidl.interchange.onnx.exporting._graph import Emitter
