@@ -232,3 +232,27 @@ def test_encoders_from_elsewhere() -> None:
     run_it = unidl.onnx.prepare(_encoder_model([node], string, string, ("com.microsoft",)))
     with pytest.raises(unidl.onnx.OnnxError, match="into characters"):
         run_it([np.array(["ab"], object)])
+
+
+def test_a_feature_space(tmp_path: Path) -> None:
+    """Features of all kinds, and a crossing of two, in one file."""
+    kinds = unidl.utils.FeatureSpace
+    space = kinds(
+        {
+            "age": "float_normalized", "city": "string_categorical", "floor": "integer_categorical",
+            "code": kinds.feature("int64", layers.Hashing(6), "one_hot"), "rent": kinds.float_discretized(3),
+        },
+        crosses=[kinds.cross(("floor", "code"), 8)],
+        output_mode="concat",
+    )  # fmt: skip
+    data: dict[str, Any] = {
+        "age": np.array([1, 2, 3, 4], "float32"), "city": np.array(["a", "b", "a", "c"]),
+        "floor": np.array([1, 2, 2, 5]), "code": np.array([1, -77, 2, 5]), "rent": np.array([1, 5, 8, 9], "float32"),
+    }  # fmt: skip
+    space.adapt(data)
+    model = unidl.Model(space.get_inputs(), space.get_encoded_features())
+    columns = [data[t.name][:, None].astype(t.dtype if t.dtype != "string" else str) for t in model.inputs]
+    written = unidl.onnx.export(model, tmp_path / "m.onnx", verify=columns)
+    assert max(written.errors.values()) <= 1e-6
+    want = unidl.ops.convert_to_numpy(space(data))
+    np.testing.assert_allclose(called(unidl.onnx.load(tmp_path / "m.onnx"), *columns), want, atol=1e-6)
