@@ -48,6 +48,10 @@ _WORDS = {
 }  # fmt: skip
 
 CONTRIB = [
+    One("Tokenizer", {"x": np.array(["a é", "", "\u8a9e"], object)},
+        {"mark": 0, "mincharnum": 1, "pad_value": "#", "separators": [""]}),
+    One("Tokenizer", {"x": np.array([["ab", "c"]], object)},
+        {"mark": 0, "mincharnum": 1, "pad_value": "", "separators": [""]}),
     One("Gelu", {"x": _f(2, 3)}),
     One("FastGelu", {"x": _f(2, 3), "b": _f(3)}),
     One("FastGelu", {"x": _f(2, 3)}),
