@@ -192,8 +192,16 @@ def test_crossings_of_strings_and_old_opsets_and_floats(tmp_path: Path) -> None:
     with pytest.raises(GraphError, match=r"'layer vectors' in .* needs opset 20, and this is 17"):
         unidl.onnx.export(model_of(layer, ()), tmp_path / "m.onnx", opset=17)
     agrees(model_of(layer, ()), tmp_path / "m.onnx", np.array(["a b"]), opset=20)
+    with pytest.raises(GraphError, match="float32 comes in: cast to int64"):
+        unidl.onnx.export(model_of(layers.Hashing(4), (1,), "float32"), tmp_path / "m.onnx")
     with pytest.raises(GraphError, match="float32 comes in: declare the input with dtype='string'"):
         unidl.onnx.export(model_of(layers.StringLookup(vocabulary=["a"]), (1,), "float32"), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("more", [{"num_oov_indices": 3}, {"invert": True}, {"output_mode": "count"}], ids=str)
+def test_lookups_of_whole_floats(more: dict[str, Any], tmp_path: Path) -> None:
+    layer = layers.IntegerLookup(vocabulary=[5, 2, 8], **more)
+    agrees(model_of(layer, (3,), "float32"), tmp_path / "m.onnx", np.array([[5, 2, 7], [0, 1, 2]], "float32"))
 
 
 def test_subclasses_have_code_of_their_own(tmp_path: Path) -> None:

@@ -53,9 +53,11 @@ def _refused(w: Writer, why: str) -> GraphError:
 
 
 def _lookup(w: Emitter, layer: Any, x: Value) -> Value:
-    """StringLookup, and what of IntegerLookup is no ops: the one without an index for unknown integers."""
+    """StringLookup, and IntegerLookup where it is not recorded as ops: of floats, or without indices for others."""
     table = layer.vocabulary
     table.require()
+    if table.recordable:
+        return _traced(w, lambda v: table.recorded(v, w.specs[0].dtype), w.cast(x, "int64"), x.shape)
     if layer.invert:
         tokens = table.listed()
         return _encoder(
@@ -109,7 +111,7 @@ def _traced(w: Emitter, function: Callable[..., Any], x: Value, shape: Any) -> V
 def _hashing(w: Emitter, layer: Any, *xs: Value) -> Value:
     kinds = sorted({x.dtype for x in xs})
     if "string" not in kinds:
-        raise _refused(w, f"integers of other dtypes than {', '.join(kinds)} can be hashed: cast to int64 before")
+        raise _refused(w, f"it hashes strings and integers, and {', '.join(kinds)} comes in: cast to int64 before")
     raise _refused(w, _NO_HASH.format(remedy="Take a StringLookup"))
 
 
