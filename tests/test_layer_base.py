@@ -201,6 +201,18 @@ def test_an_array_inside_a_recorded_call_is_a_constant() -> None:
     np.testing.assert_array_equal(host(model(ops.zeros((2, 2)))), np.full((2, 2), 3))
 
 
+def test_arrays_given_to_a_layer_of_a_functional_model_are_constants_of_its_graph() -> None:
+    x = unidl.Input((5, 3))
+    start = np.ones((1, 4), "float32")  # what runs on zeros in place of `x` would have another batch size
+    outputs = layers.LSTM(4, name="lstm")(x, initial_state=[start, 2 * start])
+    model = unidl.Model(x, outputs)
+    assert not model.graph().opaque
+    data = np.random.default_rng(0).normal(size=(1, 5, 3)).astype("float32")
+    want = model.get_layer("lstm")(data, initial_state=[start, 2 * start])
+    np.testing.assert_allclose(host(model(data)), host(want), atol=1e-6)
+    assert not unidl.Model.from_config(model.get_config()).graph().opaque
+
+
 @pytest.mark.parametrize("value", [np.array([["a", "b"]]), np.array([[None, {}]], dtype=object)])
 def test_strings_and_objects_are_refused(value: Any) -> None:
     layer = layers.Dense(2, name="head")

@@ -14,6 +14,7 @@ from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
 from unidl.graph.symbolic import LayerNode, SymbolicTensor, TensorSpec, like, substitute
 from unidl.graph.trace import Trace, recording
+from unidl.ops._bind import constant_leaf
 from unidl.ops._opaque import opaque
 
 
@@ -172,7 +173,7 @@ def record_layer(
                 copy.mask = SymbolicTensor(tensor.mask.shape, tensor.mask.dtype)
         return fresh[id(tensor)]
 
-    inner = {name: substitute(value, placeholder) for name, value in bound.items()}
+    inner = {name: with_constants(substitute(value, placeholder)) for name, value in bound.items()}
     if not (layer.built and layer._ready):
         layer._build(**shapes_of(layer, inner))
     try:
@@ -196,6 +197,16 @@ def record_layer(
         node = LayerNode(layer, args, kwargs, result)
         layer._nodes.append(node)
     return result
+
+
+def with_constants(given: Any) -> Any:
+    """Arguments of a call in a functional model, with the native tensors among them as constants of its graph."""
+
+    def constant(value: Any) -> Any:
+        native = type(value) is not SymbolicTensor and active.is_tensor(value)
+        return constant_leaf(value) if native and not isinstance(value, (active.Variable, np.ndarray)) else value
+
+    return tree.map_structure(constant, given)
 
 
 def _declared(layer: Any, bound: dict[str, Any], ask: bool) -> Any:

@@ -16,7 +16,7 @@ from unidl.graph.graph import Graph
 from unidl.graph.replay import replay
 from unidl.graph.symbolic import Dim, LayerNode, SymbolicTensor, substitute
 from unidl.layers._base import Layer
-from unidl.layers._calling import mask_of
+from unidl.layers._calling import mask_of, with_constants
 from unidl.layers._input import InputLayer
 from unidl.training._structures import leaves
 
@@ -166,7 +166,9 @@ class Net:
 
         for node in self.nodes:
             if isinstance(node, LayerNode):
-                result = node.layer(*substitute(node.args, current), **substitute(node.kwargs, current))
+                given = substitute((node.args, node.kwargs), current)
+                args, kwargs = given if state.trace is None else with_constants(given)
+                result = node.layer(*args, **kwargs)
                 results = tree.flatten(result)
             else:
                 result = node.op.public(*resolved(node.args, current))

@@ -275,16 +275,20 @@ def as_symbol(value: Any, dtype: str | None = None) -> SymbolicTensor:
         elif type(value) is Dim:  # a size as a number: the only element of a range that starts there
             value = record(TABLE["reshape"], (record(TABLE["arange"], (value, value + 1, 1, "int32")), ()))  # type: ignore[operator]
         else:
-            if active.is_tensor(value):
-                if state.trace is not None:
-                    state.trace.check_constant(value)
-                constant, shape, kind = value, active.shape(value), active.dtype(value)
-            else:
-                constant = host_array(value, dtype)
-                shape, kind = constant.shape, dtype_name(constant.dtype)
-            value = SymbolicTensor(shape, kind)
-            value.value = constant
+            if active.is_tensor(value) and state.trace is not None:
+                state.trace.check_constant(value)
+            value = constant_leaf(value if active.is_tensor(value) else host_array(value, dtype))
     return value if dtype is None or value.dtype == dtype else _cast_symbol(value, dtype)
+
+
+def constant_leaf(value: Any) -> SymbolicTensor:
+    """A native tensor or array that is known to be a constant of the graph that takes it."""
+    if active.is_tensor(value):
+        leaf = SymbolicTensor(active.shape(value), active.dtype(value))
+    else:
+        leaf = SymbolicTensor(value.shape, dtype_name(value.dtype))
+    leaf.value = value
+    return leaf
 
 
 def _variable_leaf(variable: Any) -> SymbolicTensor:
