@@ -264,6 +264,27 @@ def test_control_flow(tmp_path: Path) -> None:
             np.testing.assert_allclose(ops.convert_to_numpy(net(x)), reference(data, x)[0], rtol=1e-6)
 
 
+def test_branches_that_take_only_some_sizes_ask_for_them() -> None:
+    def branch(name: str, *more: Any) -> Any:
+        nodes = [helper.make_node("Conv", ["x", "w"], [f"{name}0"], name="wide"), *more]
+        return helper.make_graph(
+            nodes, name, [], [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)]
+        )
+
+    # Results of different ranks: such a node cannot be recorded, and is run on zeros to see what it gives.
+    mean = helper.make_node("ReduceMean", ["b0"], ["b1"], axes=[1, 2], keepdims=0)
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["m"], keepdims=0),
+        helper.make_node("Cast", ["m"], ["c"], to=TensorProto.BOOL),
+        helper.make_node("If", ["c"], ["y"], then_branch=branch("a"), else_branch=branch("b", mean)),
+    ]
+    data = built(nodes, {"x": ["n", 1, "t"]}, {"y": None}, {"w": np.ones((1, 1, 5), "float32")})
+    with pytest.raises(onnx.OnnxError, match=r"'wide' \(Conv\).*shapes=.*'x': \(None, 1, None\)"):
+        onnx.load(data)
+    model, x = onnx.load(data, shapes={"x": (None, 1, 8)}), np.zeros((2, 1, 8), "float32")
+    np.testing.assert_allclose(ops.convert_to_numpy(model(x)), reference(data, x)[0], atol=1e-6)
+
+
 # -- quantized models ------------------------------------------------------------------------------
 
 

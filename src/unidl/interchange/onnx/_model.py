@@ -206,9 +206,21 @@ class Importer:
         reads = dict(tensors) or {"": self.anchor}
         constants = {n: written(leave(v)) for n, v in known.items() if n not in tensors and v is not None}
         layer = Operator(written(node), self._opsets, list(reads), constants, name=self.name(name))
-        result = layer(list(reads.values()))
+        try:
+            result = layer(list(reads.values()))
+        except OnnxError as error:
+            raise self._unsized(error) from error
         found = iter(result if isinstance(result, (list, tuple)) else [result])
         return [next(found) if n else None for n in node.outputs]
+
+    def _unsized(self, error: OnnxError) -> OnnxError:
+        """`error` of a node that was run to see what it gives, with what helps if the sizes were to blame."""
+        if not (free := {v.name: v.shape for v in self._ends if None in v.shape}):
+            return error
+        return OnnxError(
+            f"{error} Unknown sizes of inputs were taken as 2 and 3 to see what the node gives. If this graph takes "
+            f"only some sizes, name them: load(…, shapes=…) in place of {free}. prepare() runs it for any."
+        )
 
     # -- the model --------------------------------------------------------------------------
 
