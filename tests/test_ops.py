@@ -319,3 +319,8 @@ def test_a_window_may_have_its_length_as_a_whole_float() -> None:
     assert_close(ops.bartlett(tensor(5.0)), np.bartlett(5).astype("float32"))
     with pytest.raises(OpError, match="an int, the length of the window"):
         ops.bartlett(2.5)
+
+
+def test_four_axes_are_tiled_at_once() -> None:
+    x = np.arange(36, dtype="float32").reshape(1, 2, 6, 3)
+    assert_close(ops.tile(x, (3, 2, 2, 4)), np.tile(x, (3, 2, 2, 4)))

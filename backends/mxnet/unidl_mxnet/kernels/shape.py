@@ -153,7 +153,12 @@ def _pick_rows(F: Any, x: Any, places: list[int], axis: int) -> Any:
 
 
 def tile(F: Any, x: Any, repeats: Any) -> Any:
-    return F._npi_tile(x, reps=(repeats,) if isinstance(repeats, int) else tuple(repeats))
+    """Two axes at a time: MXNet broadcasts a pair of dimensions for each, five in all."""
+    times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
+    axes = [i for i, n in enumerate(times) if n != 1]
+    for start in range(0, max(len(axes), 1), 2):
+        x = F._npi_tile(x, reps=tuple([n if i in axes[start : start + 2] else 1 for i, n in enumerate(times)]))
+    return x
 
 
 def repeat(F: Any, x: Any, repeats: int, axis: int | None = None) -> Any:
