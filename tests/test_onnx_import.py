@@ -107,6 +107,37 @@ def test_torch_words(dynamo: bool, tmp_path: Path) -> None:
     np.testing.assert_allclose(again.predict(x[:1, :4], verbose=0), reference(data, x[:1, :4])[0], rtol=1e-4, atol=1e-5)
 
 
+def test_normalizations_that_share_weights() -> None:
+    """Exporters write equal initializers once: scales of 1, shifts of 0. Averages are no weights that train."""
+    rng = np.random.default_rng(0)
+    weights = {"ones": np.ones(3, "float32"), "zeros": np.zeros(3, "float32")}
+    weights |= {name: rng.uniform(0.5, 2, 3).astype("float32") for name in ("m0", "v0", "m1", "v1")}
+    nodes = [
+        helper.make_node("Identity", ["zeros"], ["same"]),
+        helper.make_node("BatchNormalization", ["x", "ones", "zeros", "m0", "v0"], ["a"]),
+        helper.make_node("BatchNormalization", ["a", "ones", "same", "m1", "v1"], ["b"]),
+        helper.make_node("BatchNormalization", ["b", "ones", "same", "m1", "v1"], ["y"]),  # the same module again
+    ]
+    data, x = built(nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, weights), rng.normal(size=(4, 3)).astype("float32")
+    model = onnx.load(data)
+    np.testing.assert_allclose(model.predict(x, verbose=0), reference(data, x)[0], rtol=1e-5, atol=1e-5)
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds.count("BatchNormalization") == 2 and "Weight" not in kinds
+    assert [len(model.trainable_weights), len(model.non_trainable_weights)] == [4, 4]
+
+
+def test_averages_of_normalizations_that_are_no_layers_do_not_train() -> None:
+    weights = {n: np.full(80, 2, "float32") for n in ("scale", "bias", "mean", "variance")}
+    nodes = [
+        helper.make_node("Mul", ["scale", "k"], ["s"]),
+        helper.make_node("BatchNormalization", ["x", "s", "bias", "mean", "variance"], ["y"]),
+    ]
+    data = built(nodes, {"x": ["n", 80], "k": [1]}, {"y": ["n", 80]}, weights)
+    model, inputs = onnx.load(data), [np.ones((2, 80), "float32"), np.ones(1, "float32")]
+    np.testing.assert_allclose(ops.convert_to_numpy(model(inputs)), reference(data, *inputs)[0], rtol=1e-5)
+    assert [layer.name for layer in model.layers if layer.trainable_weights] == ["scale", "bias"]
+
+
 @pytest.mark.skipif(active.name != "tensorflow", reason="tf2onnx takes functions of TensorFlow")
 def test_tensorflow() -> None:
     import tensorflow as tf

@@ -33,6 +33,7 @@ _SETTINGS = {
     "Resize": (1, 2, 3), "Upsample": (1,), "Clip": (1, 2), "Pad": (1, 2, 3), "OneHot": (1, 2), "Range": (0, 1, 2),
     "Dropout": (1, 2), "QuantizeLinear": (1, 2), "DequantizeLinear": (0, 1, 2), "QLinearConv": tuple(range(9)),
     "QLinearMatMul": tuple(range(8)), "NonMaxSuppression": (2, 3, 4), "Where": (0,), "Loop": (0, 1),
+    "BatchNormalization": (3, 4), "SpatialBN": (3, 4),
 }  # fmt: skip
 
 #: Operators through which an initializer stays one: the same numbers in another form.
@@ -44,6 +45,7 @@ class Importer:
 
     Attributes:
         anchor: the first input; weights hang on it.
+        shared: layers of which several nodes are calls, by what makes these alike.
     """
 
     def __init__(self, model: Model) -> None:
@@ -51,6 +53,7 @@ class Importer:
         self.runner = Runner(model)
         self.uses: Counter[str] = Counter()
         self.anchor: Any = None
+        self.shared: dict[Any, Any] = {}
         self._names: set[str] = set()
         self._weights: dict[int, Any] = {}
         self._readers: dict[str, list[Node]] = {}
@@ -153,6 +156,8 @@ class Importer:
             and all(v is None or is_host(v) for v in inputs[1:])
         ):
             return self._reformed(step, inputs)
+        if node.op == "Identity" and isinstance(inputs[0], Held):
+            return [inputs[0]]
         settings = _SETTINGS.get(node.op, ())
         inputs = [v.array if isinstance(v, Held) and i in settings else v for i, v in enumerate(inputs)]
         recovered = RECOVER.get(f"{node.domain}.{node.op}" if node.domain else node.op)

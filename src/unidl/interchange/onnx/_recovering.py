@@ -139,17 +139,27 @@ def _matmul(importer: Any, call: Call, a: Any, b: Any) -> Any:
 
 @recover("BatchNormalization SpatialBN")
 def _batch_normalization(importer: Any, call: Call, x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Any:
-    arrays = _arrays(scale, bias, mean, variance)
-    if arrays is None or not _symbolic(x) or call.wants(1) or call.get("training_mode", 0) or rank_of(x) < 2:
+    """A layer also where others read the same scale or bias: exporters write equal initializers once.
+
+    Nodes that share all four are calls of one layer.
+    """
+    if not (isinstance(scale, Held) and isinstance(bias, Held) and is_host(mean) and is_host(variance)):
+        return None
+    arrays = [scale.array, bias.array, mean, variance]
+    if not _symbolic(x) or call.wants(1) or call.get("training_mode", 0) or rank_of(x) < 2:
         return None
     if any(a.shape != (shape_of(x)[1],) for a in arrays):
         return None
-    layer = layers.BatchNormalization(
-        axis=1, epsilon=call.get("epsilon", 1e-5), momentum=call.get("momentum", 0.9),
-        name=importer.name(call.node.name), dtype=arrays[0].dtype.name,
-    )  # fmt: skip
-    names = ("gamma", "beta", "moving_mean", "moving_variance")
-    return put(layer, x.shape, **dict(zip(names, arrays, strict=True)))(x)
+    epsilon, momentum = call.get("epsilon", 1e-5), call.get("momentum", 0.9)
+    key = (*map(id, arrays), epsilon, momentum, rank_of(x))
+    if key not in importer.shared:
+        layer = layers.BatchNormalization(
+            axis=1, epsilon=epsilon, momentum=momentum, name=importer.name(call.node.name), dtype=scale.array.dtype.name
+        )
+        names = ("gamma", "beta", "moving_mean", "moving_variance")
+        # The arrays are kept, so that no other has the id of one.
+        importer.shared[key] = put(layer, x.shape, **dict(zip(names, arrays, strict=True))), arrays
+    return importer.shared[key][0](x)
 
 
 @recover("LayerNormalization")
