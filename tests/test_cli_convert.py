@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,22 @@ def test_a_script_makes_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for source in (str(script), f"{script}:model"):
         assert main(["convert", source, str(tmp_path / "made.onnx")]) == 0
         onnx.checker.check_model(str(tmp_path / "made.onnx"))
+
+
+@pytest.mark.parametrize(
+    "code, message",
+    [
+        ("x = 1\nraise RuntimeError('boom')\n", r"net\.py, line 2: RuntimeError: boom"),
+        ("x = (\n", r"line 1: SyntaxError"),
+    ],
+)
+def test_a_script_that_fails(
+    code: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["unidl"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "net.py").write_text(code)
+    assert re.search(message, failed(capsys, "convert", str(tmp_path / "net.py"), str(tmp_path / "net.onnx")))
 
 
 def test_what_cannot_be_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

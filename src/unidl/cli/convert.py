@@ -9,6 +9,7 @@ import argparse
 import importlib
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,7 @@ def _read(source: str, of: str | None, inputs: Inputs) -> Any:
         return load_model(source)
     script, _, name = source.partition(":")
     if script.endswith(".py"):
-        from unidl.testing.compare_worker import load
-
-        return load(script, name)[0]
+        return _script(script, name)
     if source.endswith(".params"):
         raise ValueError(f"{source} holds MXNet's arrays: name the {_SYMBOL} file that they belong to (and --params).")
     if source.endswith(_PROGRAMS):
@@ -111,6 +110,24 @@ def _read(source: str, of: str | None, inputs: Inputs) -> Any:
             "that it came from."
         )
     raise ValueError(f"{source} is no .keras, .h5, .onnx or .py file, nor a file of weights ({', '.join(_WEIGHTS)}).")
+
+
+def _script(script: str, name: str) -> Any:
+    """The model that a Python file makes.
+
+    Raises:
+        ValueError: if the file's own code fails; it says at which line.
+    """
+    from unidl.testing.compare_worker import load
+
+    try:
+        return load(script, name)[0]
+    except Exception as error:
+        file = Path(script).resolve()
+        own = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == file]
+        line = getattr(error, "lineno", None) or (own[-1] if own else None)
+        place = script if line is None else f"{script}, line {line}"
+        raise ValueError(f"{place}: {type(error).__name__}: {getattr(error, 'msg', error)}") from error
 
 
 def _engine_of(source: str) -> str:
