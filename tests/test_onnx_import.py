@@ -138,6 +138,26 @@ def test_averages_of_normalizations_that_are_no_layers_do_not_train() -> None:
     assert [layer.name for layer in model.layers if layer.trainable_weights] == ["scale", "bias"]
 
 
+def test_group_normalization_of_pytorch_has_no_weights_of_groups(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights: dict[str, Any] = {"ones": np.ones(2, "float32"), "zeros": np.zeros(2, "float32")}
+    weights |= {"scale": rng.normal(size=(6, 1)).astype("float32"), "shift": rng.normal(size=(6, 1)).astype("float32")}
+    weights |= {"groups": np.array([0, 2, -1]), "channels": np.array([0, 6, -1])}
+    nodes = [
+        helper.make_node("Reshape", ["x", "groups"], ["a"]),
+        helper.make_node("InstanceNormalization", ["a", "ones", "zeros"], ["b"], epsilon=1e-3),
+        helper.make_node("Reshape", ["b", "channels"], ["c"]),
+        helper.make_node("Mul", ["c", "scale"], ["d"]),
+        helper.make_node("Add", ["d", "shift"], ["y"]),
+    ]
+    data, x = built(nodes, {"x": ["n", 6, "t"]}, {"y": None}, weights), rng.normal(size=(3, 6, 4)).astype("float32")
+    model, (want,) = onnx.load(data), reference(data, x)
+    assert [layer.name for layer in model.layers if layer.weights] == ["scale", "shift"]
+    np.testing.assert_allclose(model.predict(x, verbose=0), want, rtol=1e-4, atol=1e-5)
+    onnx.export(model, tmp_path / "again.onnx")
+    np.testing.assert_allclose(reference((tmp_path / "again.onnx").read_bytes(), x)[0], want, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.skipif(active.name != "tensorflow", reason="tf2onnx takes functions of TensorFlow")
 def test_tensorflow() -> None:
     import tensorflow as tf

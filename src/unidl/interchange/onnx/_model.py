@@ -100,10 +100,14 @@ class Importer:
             return self.weight(name, value, False)
         return value
 
+    def readers(self, name: str) -> list[Node]:
+        """The nodes that read a value."""
+        return self._readers.get(name, [])
+
     def bias_after(self, node: Node, units: int) -> np.ndarray | None:
         """The bias that the only reader of a product adds, if it is a weight of `units` elements; taken then."""
         (output,) = node.outputs
-        readers = self._readers.get(output, [])
+        readers = self.readers(output)
         if self.uses[output] != 1 or len(readers) != 1 or readers[0].op != "Add" or readers[0].domain:
             return None
         add = readers[0]

@@ -162,6 +162,21 @@ def _batch_normalization(importer: Any, call: Call, x: Any, scale: Any, bias: An
     return importer.shared[key][0](x)
 
 
+@recover("InstanceNormalization")
+def _groups_normalization(importer: Any, call: Call, x: Any, scale: Any, bias: Any) -> Any:
+    """PyTorch's group normalization: groups are its channels, ones and zeros no weights; these follow a reshape."""
+    if not (isinstance(scale, Held) and isinstance(bias, Held) and _symbolic(x) and rank_of(x) == 3):
+        return None
+    follows = [node.op for node in importer.readers(call.node.outputs[0])]
+    if follows != ["Reshape"] or (scale.array != 1).any() or bias.array.any():
+        return None
+    layer = layers.GroupNormalization(
+        groups=-1, axis=1, epsilon=call.get("epsilon", 1e-5), center=False, scale=False,
+        name=importer.name(call.node.name), dtype=x.dtype,
+    )  # fmt: skip
+    return layer(x)
+
+
 @recover("LayerNormalization")
 def _layer_normalization(importer: Any, call: Call, x: Any, scale: Any, bias: Any = None) -> Any:
     arrays = _arrays(scale, bias)
