@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import unidl
 from unidl import layers, ops
 from unidl.backend import active
 from unidl.testing import assert_close
+from unidl_tensorflow import tracing
 
 
 def variable(value: object = (1.0, 2.0), name: str = "kernel") -> unidl.Variable:
@@ -33,6 +35,32 @@ def test_native_code_takes_it() -> None:
 def test_names_that_tensorflow_refuses() -> None:
     assert variable(name="größe (m)/_x").name == "größe (m)/_x"
     assert variable(name="_hidden").name == "_hidden"
+
+
+def test_around_a_handle_it_is_what_the_constructor_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = np.ones((2, 3), "float32")
+
+    def made() -> tuple[unidl.Variable, int]:
+        calls = []
+        sys.setprofile(lambda frame, event, argument: calls.append(event) if event == "call" else None)
+        try:
+            variable = active.make_variable(value, trainable=False, name="kernel")
+        finally:
+            sys.setprofile(None)
+        return variable, len(calls)
+
+    made()  # what is remembered of shapes
+    quick, few = made()
+    monkeypatch.setattr(tracing, "possible", lambda: False)
+    whole, many = made()
+    assert few < many / 2
+    own = {"_handle", "_unique_id"}
+    first, second = ({k: v for k, v in vars(v).items() if k not in own} for v in (quick, whole))
+    assert {k: first.get(k) for k in second} == second
+    assert quick.handle.device == whole.handle.device and quick.handle._handle_data == whole.handle._handle_data
+    assert quick._unique_id != whole._unique_id and quick.handle._unique_id == quick._unique_id
+    with pytest.raises(ValueError, match="shape"):
+        quick.assign(np.ones(3, "float32"))
 
 
 def test_tape_and_function() -> None:

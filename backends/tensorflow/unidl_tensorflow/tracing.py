@@ -51,6 +51,7 @@ class _Kind(NamedTuple):
         inputs: names of its tensors.
         handles: for each of them whether it is the handle of a resource.
         attributes: names of the attributes that callers give; those that follow from the tensors are left out.
+        defaults: those of them that callers may leave out, as the C interface takes them.
         quick: whether it takes one tensor for each input, and no functions.
         stateful: whether it has an effect, or depends on one.
         reads: whether the effect on its resource is only to read it.
@@ -60,6 +61,7 @@ class _Kind(NamedTuple):
     inputs: tuple[str, ...]
     handles: tuple[bool, ...]
     attributes: tuple[str, ...]
+    defaults: dict[str, bytes]
     quick: bool
     stateful: bool
     reads: bool
@@ -86,6 +88,7 @@ def _described(op_type: str, definition: Any) -> _Kind:
         inputs=tuple(a.name for a in arguments),
         handles=tuple(a.type == tf.resource.as_datatype_enum for a in arguments),
         attributes=tuple(a.name for a in definition.attr if a.name not in inferred),
+        defaults={a.name: a.default_value.SerializeToString() for a in definition.attr if a.HasField("default_value")},
         quick=not lists and not functions,
         stateful=definition.is_stateful,
         reads=op_type in auto_control_deps_utils.RESOURCE_READ_OPS,
@@ -212,8 +215,8 @@ def _quick_op(op_type: str, name: str | None = None, **keywords: Any) -> Any:
     if known is None:
         found = _apply_op(op_type, name, **keywords)
         definition = found[2].node_def.attr
-        values = [(k, v.SerializeToString()) for k, v in definition.items() if not k.startswith("_")]
-        graph.attributes[key] = values, found[0]
+        values = [(name, definition[name].SerializeToString()) for name in kind.attributes]
+        graph.attributes[key] = [(n, v) for n, v in values if kind.defaults.get(n) != v], found[0]
         return found
     operation = graph.node(op_type, inputs, known[0])
     if kind.stateful or kind.control:

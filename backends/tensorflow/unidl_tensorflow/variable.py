@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from tensorflow.python.framework.ops import uid
+from tensorflow.python.ops import handle_data_util
+
 from unidl._state import state
 from unidl.backend.variables import VariableMixin
-from unidl_tensorflow._engine import ResourceVariable
+from unidl_tensorflow import tracing
+from unidl_tensorflow._engine import ResourceVariable, context
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any
@@ -93,14 +99,48 @@ class Variable(VariableMixin, ResourceVariable):
         return f"<Variable path={self.path}, shape={shape}, dtype={self.dtype.name}{value}>"
 
 
+#: TensorFlow keeps a kernel for each name that a handle is made with, and never lets it go: all have one name.
+_ONE_NAME = "variable"
+
+
 def make_variable(value: Any, trainable: bool, name: str) -> Variable:
     with tf.init_scope():  # also while a `tf.function` is traced: it lives on
-        # TensorFlow keeps a kernel for each name that a handle is made with, and never lets it go: all have one name.
-        variable = Variable(initial_value=tf.constant(value), trainable=trainable, name="variable")
+        initial = tf.constant(value)
+        if tracing.possible() and tf.executing_eagerly():
+            variable = _around_handle(initial, trainable)
+        else:
+            variable = Variable(initial_value=initial, trainable=trainable, name=_ONE_NAME)
         scope = tf.get_current_name_scope()
     variable._handle_name = variable.handle._name = f"{scope and scope + '/'}{_scope_name(name)}:0"
     variable._name = name
     return variable
+
+
+def _around_handle(initial: Tensor, trainable: bool) -> Variable:
+    """What TensorFlow's constructor makes when it runs eagerly, in half the time: deep models have thousands.
+
+    The rest of the time goes into scopes, attributes and checks that matter only to graphs.
+    """
+    shape, dtype = initial.shape, initial.dtype
+    handle = tf.raw_ops.VarHandleOp(
+        dtype=dtype, shape=shape, shared_name=context.anonymous_name(), debug_name=_ONE_NAME
+    )
+    handle._handle_data = _handle_data(tuple(shape), dtype)
+    tf.raw_ops.AssignVariableOp(resource=handle, value=initial)
+    variable = Variable.__new__(Variable)
+    unique = f"{_ONE_NAME}_{uid()}"
+    handle._parent_trackable, handle._unique_id = weakref.ref(variable), unique
+    super(ResourceVariable, variable).__init__(
+        trainable=trainable, shape=shape, dtype=dtype, handle=handle, name=_ONE_NAME, unique_id=unique,
+        handle_name=_ONE_NAME, in_graph_mode=False,
+    )  # fmt: skip
+    return variable
+
+
+@functools.lru_cache(maxsize=256)
+def _handle_data(shape: tuple[int, ...], dtype: Any) -> Any:
+    """What shape inference wants to know of the handle of a variable."""
+    return handle_data_util.create_handle_data(tf.TensorShape(shape), dtype)
 
 
 def _scope_name(name: str) -> str:
