@@ -67,6 +67,17 @@ def test_variables_of_any_name_leave_nothing() -> None:
     assert growth(make, 50, 400) < 2.0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_models_built_fitted_and_dropped_leave_nothing() -> None:
+    """The first ones load code and start threads. Models are cycles: without the collector they wait for it."""
+
+    def fitted(number: int) -> None:
+        model().fit(x, y, verbose=0)
+        gc.collect()
+
+    assert growth(fitted, 10, 30) < 1.5
+
+
 def test_a_dropped_model_is_freed() -> None:
     net = model()
     net.fit(x, y, verbose=0)
