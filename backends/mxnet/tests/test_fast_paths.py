@@ -29,7 +29,7 @@ def attended(x: Any, key: Any) -> Any:
 
 #: What is computed from variables of these shapes, and an operator that the step must have and one it must not.
 CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], str, str]] = {
-    "bias of few rows": (ops.linear, [(40, 8), (8, 32), (32,)], "dot", "_npi_add"),
+    "bias of few rows": (ops.linear, [(128, 8), (8, 32), (32,)], "dot", "_npi_add"),
     "bias of many rows": (ops.linear, [(8, 64, 8), (8, 32), (32,)], "FullyConnected", "dot"),
     "product of many rows": (ops.linear, [(512, 8), (8, 32)], "FullyConnected", "dot"),
     "added in front": (ops.add, [(16, 8, 16), (8, 16)], "elemwise_add", "_npi_add"),

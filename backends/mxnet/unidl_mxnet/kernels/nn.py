@@ -14,8 +14,8 @@ from unidl_mxnet.kernels.elementwise import add, cast, maximum, multiply, where
 from unidl_mxnet.kernels.linalg import matmul
 from unidl_mxnet.kernels.reduce import logsumexp
 
-#: From so many rows on a product gains more by oneDNN's kernel than turning its matrix costs.
-_MANY_ROWS = 64
+#: From so many rows on a product gains more by oneDNN's kernel than turning its matrix, and the gradient, costs.
+_MANY_ROWS = 256
 
 
 def _activation(kind: str, plain: str) -> Callable[..., Any]:
