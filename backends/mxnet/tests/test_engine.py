@@ -12,7 +12,7 @@ import pytest
 
 from unidl import ops
 from unidl.errors import OpError
-from unidl_mxnet._engine import _has_avx2, _OldNumPy, _version
+from unidl_mxnet._engine import _OldNumPy, _version, processor_has
 from unidl_mxnet._invoke import ARRAYS
 
 SCRIPT = """
@@ -89,7 +89,7 @@ def test_an_unknown_operator_is_an_attribute_error() -> None:
         ARRAYS.no_such_operator
 
 
-@pytest.mark.skipif(not _has_avx2(), reason="a processor without AVX2")
+@pytest.mark.skipif(not processor_has("avx2", "fma"), reason="a processor without AVX2")
 def test_openblas_takes_its_kernels_of_today_and_other_libraries_are_not_told() -> None:
     script = """
 import ctypes, os, pathlib

@@ -156,7 +156,7 @@ def _recent_kernels() -> Iterator[None]:
     On processors that are younger than itself it takes those of 2004, in which matrix products need two to three times
     as long. It chooses once, when it is loaded; other libraries of the process are not told.
     """
-    if _CORE in os.environ or "mxnet" in sys.modules or not _has_avx2():
+    if _CORE in os.environ or "mxnet" in sys.modules or not processor_has("avx2", "fma"):
         yield
         return
     os.environ[_CORE] = "Haswell"
@@ -166,10 +166,11 @@ def _recent_kernels() -> Iterator[None]:
         del os.environ[_CORE]
 
 
-def _has_avx2() -> bool:
+def processor_has(*flags: str) -> bool:
+    """Whether the processor has these instructions, by the names that Linux gives them; False if it cannot be said."""
     try:
         with open("/proc/cpuinfo") as file:
-            return any({"avx2", "fma"} <= set(line.split()) for line in file if line.startswith("flags"))
+            return any(set(flags) <= set(line.split()) for line in file if line.startswith("flags"))
     except OSError:
         return False
 

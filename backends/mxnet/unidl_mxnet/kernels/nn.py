@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl import config
+from unidl_mxnet._engine import processor_has
 from unidl_mxnet.kernels._common import FLOATS, axes_of, in_float32, noted, reduced, reshape_to
 from unidl_mxnet.kernels._products import permuted
 from unidl_mxnet.kernels.creation import ones, zeros
@@ -14,8 +15,9 @@ from unidl_mxnet.kernels.elementwise import add, cast, maximum, multiply, where
 from unidl_mxnet.kernels.linalg import matmul
 from unidl_mxnet.kernels.reduce import logsumexp
 
-#: From so many rows on a product gains more by oneDNN's kernel than turning its matrix, and the gradient, costs.
-_MANY_ROWS = 256
+#: From so many rows on a product gains more by oneDNN's kernel than turning its matrix, and the gradient, costs. It
+#: gains where oneDNN has wider vectors than MXNet's OpenBLAS, which knows none beyond AVX2.
+_MANY_ROWS = 64 if processor_has("avx512f") else math.inf
 
 
 def _activation(kind: str, plain: str) -> Callable[..., Any]:
