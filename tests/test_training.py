@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from typing import Any
 
@@ -41,6 +42,28 @@ def test_fit_learns_and_reports() -> None:
     logits = model.predict(x, verbose=0)
     assert logits.shape == (90, 3)
     assert np.isclose((logits.argmax(1) == y).mean(), scores["accuracy"], atol=1e-6)
+
+
+@trains
+def test_garbage_is_not_collected_while_a_step_is_recorded() -> None:
+    seen: list[bool] = []
+
+    class Watching(layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            seen.append(gc.isenabled())
+            if len(seen) > 20:
+                raise RuntimeError("enough")
+            return inputs
+
+    model = unidl.Sequential([Watching(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    model.fit(x, y, verbose=0)
+    assert not any(seen) and gc.isenabled()
+    seen[:] = [False] * 20
+    with pytest.raises(RuntimeError, match="enough"):
+        model.fit(x[:, :1], y, verbose=0)
+    assert gc.isenabled()
 
 
 @trains

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from unidl._state import collector_paused
 from unidl_tensorflow import tracing
 from unidl_tensorflow._engine import EagerTensor, context, could_possibly_record
 from unidl_tensorflow._engine import tensorflow as tf
@@ -80,7 +81,7 @@ class Compiled:
         return tuple((self._trace() if call is None else call)(list(inputs)))
 
     def _trace(self) -> Callable[[list[Tensor]], Sequence[Tensor]]:
-        with self._lock:
+        with self._lock, collector_paused():
             if self._call is None:
                 self._call = self._recorded() if self.jit or not tracing.possible() else self._named()
             return self._call

@@ -9,6 +9,7 @@ from typing import Any
 
 from unidl import tree
 from unidl._objects import Cache
+from unidl._state import collector_paused
 from unidl.backend import active
 from unidl.errors import OpError, UntraceableError
 from unidl.graph.folding import normalization_folded
@@ -272,6 +273,7 @@ def _rows(flat: list[Any]) -> int:
     return max([length(t) for t in flat if active.shape(t)], default=0)
 
 
+@collector_paused()
 def _undisturbed(make: Callable[..., Any], *args: Any) -> Any:
     """``make(*args)`` that draws no random numbers: recording runs native code, and must not change what follows."""
     before = active.random_state()
