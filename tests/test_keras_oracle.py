@@ -130,6 +130,7 @@ OTHERWISE = {
     "normalization": "Keras takes the weights that it is given only after finalize_state()",
     "normalization_axes": "as above",
     "normalization_one": "as above",
+    "integers_hashed": "Keras only takes unknown integers modulo the number of indices",
     "resizing_bicubic": "another cubic kernel",
     "random_rotation_wrap": "another convention at the border",
     "random_shear_fixed": "ours is relative to width and height, as the documentation says",
