@@ -98,6 +98,19 @@ def test_gradients_of_gradients() -> None:
 
 
 @trains
+def test_gradients_are_the_same_inside_of_no_grad() -> None:
+    def slope(x: Any) -> Any:
+        with unidl.no_grad():
+            _, along = ops.jvp(squares, (x,), (ops.ones_like(x),))
+            value, gradient = unidl.value_and_grad(squares)(x)
+        return ops.add(ops.add(gradient, along), value)
+
+    assert number(slope(tensor(1, 3))) == [2 + 8 + 10, 6 + 8 + 10]
+    # To what differentiates around it, all this is a constant.
+    assert number(unidl.grad(lambda x: ops.sum(ops.multiply(x, slope(x))))(tensor(1, 3))) == [20, 24]
+
+
+@trains
 def test_stopped_and_custom_gradients() -> None:
     stopped = unidl.grad(lambda x: ops.sum(ops.multiply(x, ops.stop_gradient(x))))
     assert number(stopped(tensor(2, 3))) == [2.0, 3.0]

@@ -53,6 +53,7 @@ else:
         if _EAGER in sys.modules and sys.modules[_EAGER] is None:
             del sys.modules[_EAGER]
 
+from tensorflow.python import pywrap_tfe  # noqa: E402
 from tensorflow.python.autograph.core import config as _autograph  # noqa: E402
 from tensorflow.python.eager import context  # noqa: E402
 from tensorflow.python.eager.record import could_possibly_record, stop_recording  # noqa: E402
@@ -72,6 +73,7 @@ __all__ = [
     "SymbolicTensor",
     "context",
     "could_possibly_record",
+    "pywrap_tfe",
     "stop_recording",
     "tensorflow",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from unidl_tensorflow._engine import pywrap_tfe
 from unidl_tensorflow._engine import tensorflow as tf
 from unidl_tensorflow.compiling import Compiled, compiling
 
@@ -20,6 +22,29 @@ def _differentiable(tensor: Tensor) -> bool:
     return tensor.dtype.is_floating or tensor.dtype.is_complex
 
 
+def _also_stopped(differentiating: Callable[..., Any]) -> Callable[..., Any]:
+    """Have it record inside of `no_grad`, too, which stops all of a thread's tapes, new ones as well.
+
+    Its results are constants then, to the tapes around it.
+    """
+
+    def constant(value: Any) -> Any:
+        return tf.stop_gradient(value) if tf.is_tensor(value) else value
+
+    @functools.wraps(differentiating)
+    def call(*args: Any) -> Any:
+        if not pywrap_tfe.TFE_Py_TapeSetIsStopped():
+            return differentiating(*args)
+        pywrap_tfe.TFE_Py_TapeSetRestartOnThread()
+        try:
+            return tf.nest.map_structure(constant, differentiating(*args))
+        finally:
+            pywrap_tfe.TFE_Py_TapeSetStopOnThread()
+
+    return call
+
+
+@_also_stopped
 def differentiate(
     fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Any]
 ) -> tuple[Any, list[Any], list[Any]]:
@@ -37,6 +62,7 @@ def differentiate(
     return (loss, aux), gradients[: len(tensors)], gradients[len(tensors) :]
 
 
+@_also_stopped
 def jvp(
     fn: Callable[..., Sequence[Tensor]], primals: Sequence[Tensor], tangents: Sequence[Tensor]
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:

@@ -244,10 +244,14 @@ class TorchBackend(Backend):
     def differentiate(
         self, fn: Callable[..., Any], tensors: Sequence[Tensor], variables: Sequence[Any]
     ) -> tuple[Any, list[Tensor | None], list[Tensor | None]]:
-        nested = any(t.requires_grad for t in tensors)
+        nested = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
         with torch.enable_grad():
             inputs = [
-                t.view_as(t) if t.requires_grad else t.detach().requires_grad_() if t.is_floating_point() else t
+                t.view_as(t)
+                if nested and t.requires_grad
+                else t.detach().requires_grad_()
+                if t.is_floating_point()
+                else t
                 for t in tensors
             ]
             loss, aux = fn(*inputs)

@@ -10,6 +10,7 @@ from typing import Any
 from unidl.interchange.onnx._reading import MOST_NODES
 from unidl.interchange.onnx._structures import Function, Graph, Model, Node, OnnxError, Reference
 from unidl.interchange.onnx.importing._table import Entry, find
+from unidl.interchange.onnx.importing.differentiating import is_gradient, with_part
 
 #: Functions that may be open at once, each called by the one before: each takes some of Python's stack.
 MOST_NESTED = 100
@@ -110,6 +111,10 @@ class Planner:
         constants: dict[str, Any],
         opsets: dict[str, int],
     ) -> Plan:
+        nodes = list(nodes)
+        for i, node in enumerate(nodes):
+            if is_gradient(node):
+                nodes[i] = with_part(node, nodes[:i])
         steps = [self._step(node, opsets) for node in nodes]
         _mark_last(steps, outputs)
         size = sum(1 + sum(b.size for b in s.bodies.values()) if s.function is None else s.function.size for s in steps)
@@ -200,9 +205,7 @@ def _mark_last(steps: list[Step], outputs: tuple[str, ...]) -> None:
     """Say after which step each value can be forgotten."""
     seen = set(outputs)
     for step in reversed(steps):
-        names = {n for n in (*step.node.inputs, *step.node.outputs) if n}
-        for body in step.node.bodies():
-            names |= body.outer
+        names = step.node.reads() | {n for n in step.node.outputs if n}
         step.last = tuple(names - seen)
         seen |= names
 

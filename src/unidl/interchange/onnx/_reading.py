@@ -294,13 +294,6 @@ def _twice(names: Iterable[str]) -> str | None:
     return None
 
 
-def _reads(node: Node) -> set[str]:
-    names = {n for n in node.inputs if n}
-    for body in node.bodies():
-        names |= body.outer
-    return names
-
-
 def _sorted(
     nodes: list[Node], known: frozenset[str], outputs: list[str], where: str, around: frozenset[str] = frozenset()
 ) -> tuple[list[Node], frozenset[str]]:
@@ -330,7 +323,7 @@ def _sorted(
                 outer.add(name)
         return found
 
-    before = {id(node): needed(sorted(_reads(node)), str(node)) for node in nodes}
+    before = {id(node): needed(sorted(node.reads()), str(node)) for node in nodes}
     needed([n for n in outputs if n], "the list of outputs")
     order: list[Node] = []
     state: dict[int, int] = {}  # 1: being placed, 2: placed

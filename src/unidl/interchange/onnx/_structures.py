@@ -67,6 +67,10 @@ class Node:
                 if isinstance(item, Graph):
                     yield item
 
+    def reads(self) -> set[str]:
+        """Names of the values that it reads: its inputs, and what its graphs read from around them."""
+        return {n for n in self.inputs if n}.union(*(body.outer for body in self.bodies()))
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -13,6 +13,7 @@ from unidl.interchange.onnx._structures import Graph, Node, ValueType
 from unidl.interchange.onnx.exporting._library import library
 from unidl.interchange.onnx.exporting._writer import Value, Writer
 from unidl.interchange.onnx.importing._table import find
+from unidl.interchange.onnx.importing.differentiating import is_gradient
 
 
 def written_back(w: Writer, node: GraphNode, read: Callable[[Any], Value]) -> list[Value] | None:
@@ -52,6 +53,8 @@ def _inside(node: Node) -> Iterator[Node]:
 
 def _holds(w: Writer, layer: Operator, node: Node) -> bool:
     """Whether the operator means the same in the file that is written."""
+    if is_gradient(node):  # it names values of the graph around it, which is another one there
+        return False
     if node.domain:
         return w.domains.get(node.domain, layer.opsets.get(node.domain, 1)) == layer.opsets.get(node.domain, 1)
     then = layer.opsets.get("", 1)

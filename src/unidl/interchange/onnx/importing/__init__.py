@@ -9,6 +9,7 @@ from unidl.interchange.onnx.importing import (
     creation,
     cutting,
     detection,
+    differentiating,
     elementwise,
     embeddings,
     fused_attention,
