@@ -150,6 +150,8 @@ def _shapes() -> list[Case]:
         case("_npi_vstack", "4", "4", num_args=2), case("_npi_hstack", ROWS, ROWS, num_args=2),
         case("_npi_hstack", "4", "3", num_args=2),
         case("_npi_dstack", ROWS, ROWS, num_args=2), case("_npi_column_stack", "4", "4", num_args=2),
+        case("_npi_dstack", "4", "4", num_args=2), case("_npi_column_stack", ROWS, "3", num_args=2),
+        case("_npi_vstack", ROWS, "4", num_args=2),
         case("SliceChannel", "2 6 3", num_outputs=3),
         case("SliceChannel", "2 3 2", num_outputs=2, axis=2, squeeze_axis=True),
         case("_split_v2", "2 7 3", indices="(0, 2, 5)", axis=1),

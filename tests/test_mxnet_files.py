@@ -329,6 +329,15 @@ def test_weights_say_shapes(op: str, weight: Any, attributes: Any, shape: Any, t
 
 
 @once
+def test_weights_say_shapes_before_what_keeps_them(tmp_path: Path) -> None:
+    nodes = [node("null", "data"), *[node("null", n) for n in ("gamma", "beta", "w")]]
+    nodes += [node("softmin", "a", [0]), node("_rminus_scalar", "b", [4], scalar=1.0)]
+    nodes += [node("LayerNorm", "c", [5, 1, 2]), node("FullyConnected", "d", [6, 3], num_hidden=5, no_bias=True)]
+    arrays = {"gamma": np.ones(7, "float32"), "beta": np.ones(7, "float32"), "w": np.ones((5, 7), "float32")}
+    assert load(save(tmp_path, symbol(*nodes), arrays)).inputs[0].shape == (None, 7)
+
+
+@once
 def test_shapes_that_nothing_says(tmp_path: Path) -> None:
     prefix = one_op("Embedding", tmp_path, (6, 2), input_dim=6, output_dim=2)
     with pytest.raises(MxnetError, match=r"'data'.*shapes=\{'data': \(None, …\)\}.*--shapes data="):

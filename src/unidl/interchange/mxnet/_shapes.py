@@ -11,20 +11,10 @@ from unidl.interchange.mxnet._attributes import parse
 from unidl.interchange.mxnet._errors import MxnetError
 from unidl.interchange.mxnet._params import DTYPES
 from unidl.interchange.mxnet._symbol import MxNode, Symbol
+from unidl.interchange.mxnet._table import KEEPS_SHAPE
 
 Shape = tuple[int | None, ...]
 
-#: What gives a tensor of the shape of its first input.
-_SAME = {
-    "Activation", "LeakyReLU", "BatchNorm", "BatchNorm_v1", "Dropout", "Cast", "cast", "amp_cast", "identity", "_copy",
-    "BlockGrad", "clip", "relu", "sigmoid", "tanh", "exp", "log", "sqrt", "square", "abs", "negative", "InstanceNorm",
-    "LRN", "_npx_relu", "_npx_sigmoid", "_npx_activation", "_npx_batch_norm", "_npx_dropout", "_npx_leaky_relu",
-    "_np_copy", "_npi_cast", "_npx_cast", "CuDNNBatchNorm", "_contrib_SyncBatchNorm",
-    "_plus_scalar", "_minus_scalar", "_mul_scalar", "_div_scalar", "_PlusScalar", "_MinusScalar", "_MulScalar",
-    "_DivScalar",
-    "_rminus_scalar", "_rdiv_scalar", "_power_scalar", "_npi_add_scalar", "_npi_subtract_scalar",
-    "_npi_multiply_scalar", "_npi_true_divide_scalar",
-}  # fmt: skip
 _CONVOLUTIONS = {"Convolution", "Convolution_v1", "_npx_convolution", "Deconvolution", "_npx_deconvolution"}
 _DENSE = {"FullyConnected", "_npx_fully_connected"}
 _FLAT = {"Flatten", "flatten", "_npx_batch_flatten"}
@@ -126,7 +116,7 @@ class Inputs:
             return self._recurrent(reader, place, weight)
         if place != 0:
             return None
-        if reader.op in _SAME:
+        if reader.op in KEEPS_SHAPE:
             return self._derived(reader, seen)
         if reader.op in _CONVOLUTIONS and weight is not None and weight.ndim > 2:
             return _image(reader, weight)

@@ -21,14 +21,18 @@ Entry = Callable[..., Any]
 
 TABLE: dict[str, Entry] = {}
 
+#: Operators that give a tensor of the shape of their first input.
+KEEPS_SHAPE: set[str] = set()
+
 #: Operators that users added: written as nodes of the domain "mxnet".
 ADDED: set[str] = set()
 
 
-def operator(names: str, **fixed: Any) -> Callable[[Entry], Entry]:
+def operator(names: str, *, keeps_shape: bool = False, **fixed: Any) -> Callable[[Entry], Entry]:
     """Declare the entry of one operator, or of several (names with blanks between).
 
     Args:
+        keeps_shape: whether they give a tensor of the shape of their first input, whatever their attributes are.
         fixed: further arguments of the entry for these.
     """
 
@@ -38,6 +42,8 @@ def operator(names: str, **fixed: Any) -> Callable[[Entry], Entry]:
 
         for name in names.split():
             TABLE[name] = entry if fixed else function
+            if keeps_shape:
+                KEEPS_SHAPE.add(name)
         return function
 
     return declare

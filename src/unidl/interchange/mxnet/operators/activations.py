@@ -13,7 +13,7 @@ _ACTIVATIONS = {
 }  # fmt: skip
 
 
-@operator("Activation _npx_activation")
+@operator("Activation _npx_activation", keeps_shape=True)
 def _activation(c: Call, x: Value) -> Value:
     kind = c.choice("act_type", "", *_ACTIVATIONS, "log_sigmoid")
     if kind == "log_sigmoid":
@@ -21,7 +21,7 @@ def _activation(c: Call, x: Value) -> Value:
     return c.w.node(_ACTIVATIONS[kind], x)
 
 
-@operator("LeakyReLU _npx_leaky_relu")
+@operator("LeakyReLU _npx_leaky_relu", keeps_shape=True)
 def _leaky_relu(c: Call, x: Value, gamma: Value | None = None) -> Value:
     kind = c.choice("act_type", "leaky", "leaky", "prelu", "elu", "selu", "gelu", "rrelu")
     slope = c.real("slope", 0.25)
@@ -46,12 +46,12 @@ def _prelu(c: Call, x: Value, gamma: Value | None) -> Value:
     return c.w.node("PRelu", x, gamma)
 
 
-@operator("hard_sigmoid")
+@operator("hard_sigmoid", keeps_shape=True)
 def _hard_sigmoid(c: Call, x: Value) -> Value:
     return c.w.node("HardSigmoid", x, alpha=c.real("alpha", 0.2), beta=c.real("beta", 0.5))
 
 
-@operator("smooth_l1 _npx_smooth_l1")
+@operator("smooth_l1 _npx_smooth_l1", keeps_shape=True)
 def _smooth_l1(c: Call, x: Value) -> Value:
     """Quadratic near 0, linear elsewhere; they meet at ``1 / scalar²``."""
     w, square = c.w, c.real("scalar", 1.0) ** 2
@@ -64,9 +64,9 @@ def _smooth_l1(c: Call, x: Value) -> Value:
 # -- softmaxes -------------------------------------------------------------------------------------
 
 
-@operator("softmax _npx_softmax", op="Softmax")
-@operator("log_softmax _npx_log_softmax", op="LogSoftmax")
-@operator("softmin", op="Softmax", sign=-1.0)
+@operator("softmax _npx_softmax", keeps_shape=True, op="Softmax")
+@operator("log_softmax _npx_log_softmax", keeps_shape=True, op="LogSoftmax")
+@operator("softmin", keeps_shape=True, op="Softmax", sign=-1.0)
 def _softmax(c: Call, x: Value, length: Value | None = None, op: str = "", sign: float = 1.0) -> Value:
     w, axis = c.w, c.integer("axis", -1)
     factor = sign / c.real("temperature", 1.0)
@@ -91,7 +91,7 @@ def within(c: Call, x: Value, length: Value, axis: int) -> Value:
     return w.node("Less", places, w.unsqueeze(w.cast(length, "int64"), axis))
 
 
-@operator("SoftmaxActivation")
+@operator("SoftmaxActivation", keeps_shape=True)
 def _softmax_activation(c: Call, x: Value) -> Value:
     kind = c.choice("mode", "instance", "instance", "channel")
     return c.w.node("Softmax", x, axis=1 if kind == "channel" else -1)
@@ -108,24 +108,23 @@ def _over_all(c: Call, x: Value) -> Value:
     return result
 
 
-@operator("SoftmaxOutput Softmax")
+@operator("SoftmaxOutput Softmax", keeps_shape=True)
 def _softmax_output(c: Call, x: Value) -> Value:
     if c.flag("multi_output"):
         return c.w.node("Softmax", x, axis=1)
     return c.w.node("Softmax", x, axis=-1) if c.flag("preserve_shape") else _over_all(c, x)
 
 
-@operator("LogisticRegressionOutput _sparse_LogisticRegressionOutput")
+@operator("LogisticRegressionOutput _sparse_LogisticRegressionOutput", keeps_shape=True)
 def _logistic_output(c: Call, x: Value) -> Value:
     return c.w.node("Sigmoid", x)
 
 
 @operator(
-    "LinearRegressionOutput MAERegressionOutput SVMOutput MakeLoss make_loss BlockGrad stop_gradient identity _copy"
-)
-@operator("_sparse_LinearRegressionOutput _sparse_MAERegressionOutput _sparse_make_loss _sparse_stop_gradient _np_copy")
-@operator(
-    "IdentityAttachKLSparseReg _contrib_gradientmultiplier Dropout _npx_dropout _CrossDeviceCopy _npi_share_memory"
+    "LinearRegressionOutput MAERegressionOutput SVMOutput MakeLoss make_loss BlockGrad stop_gradient identity _copy "
+    "_sparse_LinearRegressionOutput _sparse_MAERegressionOutput _sparse_make_loss _sparse_stop_gradient _np_copy "
+    "IdentityAttachKLSparseReg _contrib_gradientmultiplier Dropout _npx_dropout _CrossDeviceCopy _npi_share_memory",
+    keeps_shape=True,
 )
 def _as_it_is(c: Call, x: Value, *more: Value) -> Value:
     return x

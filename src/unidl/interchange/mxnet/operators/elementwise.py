@@ -47,14 +47,14 @@ def _names(name: str) -> str:
 
 for _name, _op in _FLOATS.items():
 
-    @operator(_names(_name), op=_op)
+    @operator(_names(_name), keeps_shape=True, op=_op)
     def _float_function(c: Call, x: Value, op: str) -> Value:
         return c.w.cast(c.w.node(op, _floating(c, x)), x.dtype)
 
 
 for _name, _op in _OWN.items():
 
-    @operator(_names(_name), op=_op)
+    @operator(_names(_name), keeps_shape=True, op=_op)
     def _own_function(c: Call, x: Value, op: str) -> Value:
         x = _floating(c, x)
         return c.w.node(op, x, domain=DOMAIN, shape=x.shape)
@@ -62,25 +62,25 @@ for _name, _op in _OWN.items():
 
 for _name, _op in _ANY.items():
 
-    @operator(_names(_name), op=_op)
+    @operator(_names(_name), keeps_shape=True, op=_op)
     def _any_function(c: Call, x: Value, op: str) -> Value:
         return c.w.node(op, x)
 
 
 for _name, _op in _ROUNDING.items():
 
-    @operator(_names(_name), op=_op)
+    @operator(_names(_name), keeps_shape=True, op=_op)
     def _rounding_function(c: Call, x: Value, op: str) -> Value:
         return c.w.node(op, x) if is_float(x) else x
 
 
-@operator(_names("rint"))
+@operator(_names("rint"), keeps_shape=True)
 def _rint(c: Call, x: Value) -> Value:
     """Halves downwards."""
     return c.w.node("Ceil", c.w.node("Sub", x, c.w.number(0.5, x))) if is_float(x) else x
 
 
-@operator("round _sparse_round")
+@operator("round _sparse_round", keeps_shape=True)
 def _round(c: Call, x: Value) -> Value:
     """Halves away from 0."""
     w = c.w
@@ -88,13 +88,13 @@ def _round(c: Call, x: Value) -> Value:
     return _toward_zero(c, w.node("Add", x, half)) if is_float(x) else x
 
 
-@operator("fix trunc _sparse_fix _sparse_trunc _npi_fix _npi_trunc")
+@operator("fix trunc _sparse_fix _sparse_trunc _npi_fix _npi_trunc", keeps_shape=True)
 def _toward_zero(c: Call, x: Value) -> Value:
     w = c.w
     return w.node("Mul", w.node("Sign", x), w.node("Floor", w.node("Abs", x))) if is_float(x) else x
 
 
-@operator("_npi_around")
+@operator("_npi_around", keeps_shape=True)
 def _around(c: Call, x: Value) -> Value:
     w, digits = c.w, c.integer("decimals", 0)
     if not is_float(x):
@@ -105,73 +105,73 @@ def _around(c: Call, x: Value) -> Value:
     return w.node("Div", w.node("Round", w.node("Mul", x, scale)), scale)
 
 
-@operator(_names("square"))
+@operator(_names("square"), keeps_shape=True)
 def _square(c: Call, x: Value) -> Value:
     return c.w.node("Mul", x, x)
 
 
-@operator(_names("rsqrt"))
+@operator(_names("rsqrt"), keeps_shape=True)
 def _rsqrt(c: Call, x: Value) -> Value:
     return c.w.node("Reciprocal", c.w.node("Sqrt", x))
 
 
-@operator(_names("cbrt"))
+@operator(_names("cbrt"), keeps_shape=True)
 def _cbrt(c: Call, x: Value) -> Value:
     w, x = c.w, _floating(c, x)
     return w.node("Mul", w.node("Sign", x), w.node("Pow", w.node("Abs", x), w.number(1 / 3, x)))
 
 
-@operator("rcbrt")
+@operator("rcbrt", keeps_shape=True)
 def _rcbrt(c: Call, x: Value) -> Value:
     return c.w.node("Reciprocal", _cbrt(c, x))
 
 
-@operator(_names("log2"), factor=1 / math.log(2))
-@operator(_names("log10"), factor=1 / math.log(10))
+@operator(_names("log2"), keeps_shape=True, factor=1 / math.log(2))
+@operator(_names("log10"), keeps_shape=True, factor=1 / math.log(10))
 def _log(c: Call, x: Value, factor: float) -> Value:
     x = _floating(c, x)
     return c.w.node("Mul", c.w.node("Log", x), c.w.number(factor, x))
 
 
-@operator(_names("degrees"), factor=180 / math.pi)
-@operator(_names("radians"), factor=math.pi / 180)
+@operator(_names("degrees"), keeps_shape=True, factor=180 / math.pi)
+@operator(_names("radians"), keeps_shape=True, factor=math.pi / 180)
 def _scaled(c: Call, x: Value, factor: float) -> Value:
     x = _floating(c, x)
     return c.w.node("Mul", x, c.w.number(factor, x))
 
 
-@operator("logical_not _npi_logical_not")
+@operator("logical_not _npi_logical_not", keeps_shape=True)
 def _not(c: Call, x: Value) -> Value:
     return _kept(c, x, c.w.node("Not", c.w.cast(x, "bool")))
 
 
-@operator("_npi_isnan", op="IsNaN")
-@operator("_npi_isinf", op="IsInf")
-@operator("_npi_isposinf", op="IsInf", detect_negative=0)
-@operator("_npi_isneginf", op="IsInf", detect_positive=0)
+@operator("_npi_isnan", keeps_shape=True, op="IsNaN")
+@operator("_npi_isinf", keeps_shape=True, op="IsInf")
+@operator("_npi_isposinf", keeps_shape=True, op="IsInf", detect_negative=0)
+@operator("_npi_isneginf", keeps_shape=True, op="IsInf", detect_positive=0)
 def _is(c: Call, x: Value, op: str, **more: int) -> Value:
     return c.w.node(op, _floating(c, x), **more)
 
 
-@operator("_npi_isfinite")
+@operator("_npi_isfinite", keeps_shape=True)
 def _isfinite(c: Call, x: Value) -> Value:
     w, x = c.w, _floating(c, x)
     return w.node("Not", w.node("Or", w.node("IsNaN", x), w.node("IsInf", x)))
 
 
-@operator("_npi_bitwise_not")
+@operator("_npi_bitwise_not", keeps_shape=True)
 def _bitwise_not(c: Call, x: Value) -> Value:
     return c.w.node("Not" if x.dtype == "bool" else "BitwiseNot", x)
 
 
-@operator("clip _sparse_clip _npi_clip")
+@operator("clip _sparse_clip _npi_clip", keeps_shape=True)
 def _clip(c: Call, x: Value) -> Value:
     low, high = c.get("a_min"), c.get("a_max")
     bounds = [None if b is None else c.w.number(b, x) for b in (low, high)]
     return c.w.node("Clip", x, *bounds)
 
 
-@operator("Cast cast _npi_cast _npx_cast amp_cast")
+@operator("Cast cast _npi_cast _npx_cast amp_cast", keeps_shape=True)
 def _cast(c: Call, x: Value) -> Value:
     return c.w.cast(x, c.dtype(x.dtype))
 
@@ -398,11 +398,11 @@ for _function, _two, _right, _left in _BINARY:
     def _of_two(c: Call, a: Value, b: Value, function: Binary) -> Value:
         return function(c, *promoted(c, a, b))
 
-    @operator(_right, function=_function)
+    @operator(_right, keeps_shape=True, function=_function)
     def _of_tensor_and_number(c: Call, x: Value, function: Binary) -> Value:
         return function(c, *_with_number(c, x))
 
-    @operator(_left, function=_function)
+    @operator(_left, keeps_shape=True, function=_function)
     def _of_number_and_tensor(c: Call, x: Value, function: Binary) -> Value:
         x, number = _with_number(c, x)
         return function(c, number, x)

@@ -35,22 +35,17 @@ def _stack(c: Call, *xs: Value) -> Value:
     return _joined(c, [c.w.unsqueeze(x, axis) for x in promoted(c, *xs)], axis)
 
 
-@operator("_npi_hstack", axis=1, least=1)
-@operator("_npi_vstack", axis=0, least=2)
-@operator("_npi_dstack", axis=2, least=3)
-@operator("_npi_column_stack", axis=1, least=2)
-def _along(c: Call, *xs: Value, axis: int, least: int) -> Value:
-    """Along one axis, of tensors with at least so many."""
+@operator("_npi_hstack", axis=1, vector=[-1])
+@operator("_npi_vstack", axis=0, vector=[1, -1])
+@operator("_npi_column_stack", axis=1, vector=[-1, 1])
+@operator("_npi_dstack", axis=2, vector=[1, -1, 1])
+def _stacked_along(c: Call, *xs: Value, axis: int, vector: list[int]) -> Value:
+    """Along `axis`, vectors and numbers in the shape `vector`; matrices get the third axis that dstack joins at."""
     parts = []
     for x in promoted(c, *xs):
-        rank = c.rank(x)
-        if rank < least:
-            before = axis == 0 or (axis == 2 and rank < 2)
-            x = (
-                c.w.reshape(x, [1, -1, 1] if axis == 2 and before else [1, -1] if before else [-1, 1])
-                if rank < 2
-                else x
-            )
-            x = c.w.unsqueeze(x, 2) if axis == 2 and rank == 2 else x
+        if c.rank(x) < min(2, len(vector)):
+            x = c.w.reshape(x, vector)
+        elif c.rank(x) < len(vector):
+            x = c.w.unsqueeze(x, 2)
         parts.append(x)
-    return _joined(c, parts, 0 if axis == 1 and c.rank(parts[0]) == 1 else axis)
+    return _joined(c, parts, min(axis, c.rank(parts[0]) - 1))  # vectors have one axis only, also for hstack

@@ -10,8 +10,8 @@ from unidl.interchange.mxnet._writer import Value
 _MOST_NEIGHBOURS = 1024
 
 
-@operator("BatchNorm BatchNorm_v1 CuDNNBatchNorm _npx_batch_norm _contrib_SyncBatchNorm")
-@operator("_contrib_BatchNormWithReLU", relu=True)
+@operator("BatchNorm BatchNorm_v1 CuDNNBatchNorm _npx_batch_norm _contrib_SyncBatchNorm", keeps_shape=True)
+@operator("_contrib_BatchNormWithReLU", keeps_shape=True, relu=True)
 def _batch_norm(
     c: Call, x: Value, gamma: Value, beta: Value, mean: Value | None = None, variance: Value | None = None,
     relu: bool = False,
@@ -49,7 +49,7 @@ def _stored(c: Call, what: str) -> Value:
     return found
 
 
-@operator("LayerNorm _npx_layer_norm")
+@operator("LayerNorm _npx_layer_norm", keeps_shape=True)
 def _layer_norm(c: Call, x: Value, gamma: Value, beta: Value) -> Value:
     w, axis, epsilon = c.w, c.integer("axis", -1), c.real("eps", 1e-5)
     if c.node.outputs > 1:
@@ -62,12 +62,12 @@ def _layer_norm(c: Call, x: Value, gamma: Value, beta: Value) -> Value:
     return w.transpose(y, np.argsort(order).tolist())
 
 
-@operator("InstanceNorm")
+@operator("InstanceNorm", keeps_shape=True)
 def _instance_norm(c: Call, x: Value, gamma: Value, beta: Value) -> Value:
     return c.w.node("InstanceNormalization", x, gamma, beta, epsilon=c.real("eps", 1e-3))
 
 
-@operator("GroupNorm _npx_group_norm")
+@operator("GroupNorm _npx_group_norm", keeps_shape=True)
 def _group_norm(c: Call, x: Value, gamma: Value, beta: Value) -> Value:
     """Scale and offset may be those of groups or of channels."""
     w, groups = c.w, c.integer("num_groups", 1)
@@ -83,7 +83,7 @@ def _group_norm(c: Call, x: Value, gamma: Value, beta: Value) -> Value:
     return y
 
 
-@operator("L2Normalization")
+@operator("L2Normalization", keeps_shape=True)
 def _l2_normalization(c: Call, x: Value) -> Value:
     w, rank = c.w, c.rank(x)
     mode = c.choice("mode", "instance", "instance", "channel", "spatial")
@@ -92,7 +92,7 @@ def _l2_normalization(c: Call, x: Value) -> Value:
     return w.node("Div", x, w.node("Sqrt", w.node("Add", total, w.number(c.real("eps", 1e-10), x))))
 
 
-@operator("LRN")
+@operator("LRN", keeps_shape=True)
 def _lrn(c: Call, x: Value) -> Value:
     size = c.integer("nsize")
     if not 1 <= size <= _MOST_NEIGHBOURS:
