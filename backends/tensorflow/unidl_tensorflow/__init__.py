@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unidl.backend.contract import Backend
+from unidl.backend.contract import Backend, ProgramInputs
 from unidl_tensorflow import (
     bits,
     complex,
@@ -197,7 +197,7 @@ class TensorFlowBackend(Backend):
 
         return saved_model(self, path, archive, options)
 
-    def write_onnx(self, source: Path, target: Path, inputs: Any) -> None:
+    def write_onnx(self, source: Path, target: Path, inputs: ProgramInputs) -> None:
         from unidl_tensorflow.converting import write_onnx
 
         write_onnx(source, target)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from unidl.backend.contract import Backend
+from unidl.backend.contract import Backend, ProgramInputs
 from unidl.backend.control import control_table
 from unidl.backend.variables import VariableMixin
 from unidl_torch import (
@@ -318,7 +318,7 @@ class TorchBackend(Backend):
 
         return WRITERS[format](self, path, archive, options)
 
-    def write_onnx(self, source: Path, target: Path, inputs: Any) -> None:
+    def write_onnx(self, source: Path, target: Path, inputs: ProgramInputs) -> None:
         from unidl_torch.converting import write_onnx
 
         write_onnx(source, target, inputs)

@@ -7,11 +7,13 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from unidl.backend.contract import ProgramInputs
 
 #: The opset that torch's exporter of TorchScript is documented for in full.
 _OPSET = 17
@@ -20,12 +22,8 @@ _OPSET = 17
 _BATCH, _SIZE = 2, 64
 
 
-#: Shape (None: a size that may vary) and dtype ("": float32) of inputs by name.
-Inputs = Mapping[str, tuple[tuple[int | None, ...], str]]
-
-
-def write_onnx(source: Path, target: Path, inputs: Inputs) -> None:
-    """Write the program in a ``.pt2``, ``.pt`` or ``.pth`` file as ONNX."""
+def write_onnx(source: Path, target: Path, inputs: ProgramInputs) -> None:
+    """Write the program in a ``.pt2``, ``.pt`` or ``.pth`` file as ONNX; inputs whose dtype is not said are float32."""
     if importlib.util.find_spec("onnxscript") is None:
         raise ImportError(f"torch converts {source.name} to ONNX by the package onnxscript: pip install onnxscript.")
     try:
@@ -46,7 +44,7 @@ class _Unclear(ValueError):
     """What the user must say so that a file can be converted."""
 
 
-def _write_script(source: Path, target: Path, inputs: Inputs) -> None:
+def _write_script(source: Path, target: Path, inputs: ProgramInputs) -> None:
     try:
         module = torch.jit.load(source, map_location="cpu").eval()
     except RuntimeError as error:
@@ -85,7 +83,7 @@ def _silent() -> Iterator[None]:
         os.close(kept)
 
 
-def _check(source: Path, declared: dict[str, Any], inputs: Inputs) -> None:
+def _check(source: Path, declared: dict[str, Any], inputs: ProgramInputs) -> None:
     """
     Raises:
         _Unclear: if `inputs` does not say what the program takes, or it takes what torch's exporter cannot write.

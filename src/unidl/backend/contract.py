@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Tensor = Any
 NativeVariable = Any
+#: Shape (None: a size that may vary) and dtype ("": not said) of a program's inputs, by name.
+ProgramInputs = Mapping[str, tuple[tuple[int | None, ...], str]]
 
 
 class Backend(ABC):
@@ -256,14 +258,13 @@ class Backend(ABC):
         """
         raise NotImplementedError(f"The {self.name} backend writes no files of the format {format!r}.")
 
-    def write_onnx(self, source: Path, target: Path, inputs: Mapping[str, tuple[tuple[int | None, ...], str]]) -> None:
+    def write_onnx(self, source: Path, target: Path, inputs: ProgramInputs) -> None:
         """Write a program in the engine's own file as an ONNX file, by the engine's own converter.
 
         Args:
             source: the engine's file or folder.
             target: the ONNX file.
-            inputs: shape (None: a size that may vary) and dtype ("" if not said) of inputs by name, for files that do
-                not say them.
+            inputs: for files that do not say them.
 
         Raises:
             NotImplementedError: if the backend reads no such files.

@@ -11,9 +11,12 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unidl.cli._shapes import add_shapes
+
+if TYPE_CHECKING:
+    from unidl.backend.contract import ProgramInputs
 
 _WEIGHTS = (".safetensors", ".weights.h5", ".weights.json")
 #: A `state_dict` of PyTorch; without --model such a name means TorchScript.
@@ -23,9 +26,6 @@ _SYMBOL = "-symbol.json"
 _PROGRAMS = (".pb",)
 #: End of a file's name to the format of `Model.export`.
 _FORMATS = {".pt2": "torch", ".pt": "torchscript", _SYMBOL: "mxnet"}
-
-#: Shape (None: a size that may vary) and dtype ("": not said) of inputs by name.
-Inputs = dict[str, tuple[tuple[int | None, ...], str]]
 
 _KINDS = {"keras": "a model of Keras", "weights": "weights alone"}
 
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read(source: str, of: str | None, inputs: Inputs) -> Any:
+def _read(source: str, of: str | None, inputs: ProgramInputs) -> Any:
     """The model in a file, or the model `of` with the weights in the file.
 
     Args:
@@ -137,12 +137,12 @@ def _engine_of(source: str) -> str:
     return "tensorflow" if Path(source, "saved_model.pb").exists() else ""
 
 
-def _onnx(path: Path, inputs: Inputs) -> Any:
+def _onnx(path: Path, inputs: ProgramInputs) -> Any:
     load = importlib.import_module("unidl.onnx").load
     return load(path, shapes={name: shape for name, (shape, _) in inputs.items()})
 
 
-def _mxnet(symbol: str, params: str | None, inputs: Inputs) -> Any:
+def _mxnet(symbol: str, params: str | None, inputs: ProgramInputs) -> Any:
     """The model of MXNet's two files."""
     from unidl.layers import InputSpec
     from unidl.mxnet import load
@@ -151,7 +151,7 @@ def _mxnet(symbol: str, params: str | None, inputs: Inputs) -> Any:
     return load(symbol, params, shapes=said)
 
 
-def _program(source: str, engine: str, inputs: Inputs) -> Any:
+def _program(source: str, engine: str, inputs: ProgramInputs) -> Any:
     """The model of an engine's program, by way of ONNX.
 
     Raises:
