@@ -18,6 +18,9 @@ from unidl.saving.objects import deserialize_keras_object, serialize_keras_objec
 #: In a layer's entry: names that inputs and outputs of the model have of their own, by call and output.
 _NAMES = "tensor_names"
 
+#: A call that a configuration describes: the name of the layer, the number of the call, its arguments.
+_Call = tuple[str, int, Any]
+
 FUNCTIONAL_KEYS = ("name", "layers", "input_layers", "output_layers")
 
 
@@ -151,26 +154,18 @@ def net_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | Non
     """
     made: dict[str, Callable[..., Any]] = {}
     results: dict[tuple[str, int], list[SymbolicTensor]] = {}
-    todo: list[tuple[str, int, Any]] = []
+    calls: list[_Call] = []
     for entry in config["layers"]:
         name = entry.get("name") or entry["config"]["name"]
         made[name] = layer = _made(entry, custom_objects)
         if isinstance(layer, InputLayer):
             results[name, 0] = [layer.output]
-        todo += [(name, i, _current_form(call)) for i, call in enumerate(entry.get("inbound_nodes") or ())]
-    while todo:
-        waiting: list[tuple[str, int, Any]] = []
-        for name, index, call in todo:
-            # The calls of one layer are made in their order, since their numbers count.
-            if any(w[0] == name for w in waiting) or not _is_ready(call, results):
-                waiting.append((name, index, call))
-                continue
-            args, kwargs = (_read(call.get(part) or (), results) for part in ("args", "kwargs"))
-            outputs = made[name](*args, **dict(kwargs))
-            results[name, index] = tree.flatten(outputs)
-        if len(waiting) == len(todo):
+        calls += [(name, i, _current_form(call)) for i, call in enumerate(entry.get("inbound_nodes") or ())]
+    while calls:
+        waiting = _make_those_ready(calls, made, results)
+        if len(waiting) == len(calls):
             raise _not_a_net(config.get("name"), waiting, results)
-        todo = waiting
+        calls = waiting
 
     for entry in config["layers"]:
         for place, given in (entry.get(_NAMES) or {}).items():
@@ -189,7 +184,22 @@ def net_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | Non
     return tensor(config["input_layers"]), tensor(config["output_layers"])
 
 
-def _not_a_net(name: Any, waiting: list[Any], results: dict[Any, Any]) -> ValueError:
+def _make_those_ready(
+    calls: list[_Call], made: dict[str, Callable[..., Any]], results: dict[tuple[str, int], list[SymbolicTensor]]
+) -> list[_Call]:
+    """Make those calls whose arguments are there, and put their outputs into `results`; returns the others."""
+    waiting: list[_Call] = []
+    for name, index, call in calls:
+        # The calls of one layer are made in their order, since their numbers count.
+        if any(w[0] == name for w in waiting) or not _is_ready(call, results):
+            waiting.append((name, index, call))
+            continue
+        args, kwargs = (_read(call.get(part) or (), results) for part in ("args", "kwargs"))
+        results[name, index] = tree.flatten(made[name](*args, **dict(kwargs)))
+    return waiting
+
+
+def _not_a_net(name: Any, waiting: list[_Call], results: dict[Any, Any]) -> ValueError:
     """What is wrong with a configuration some of whose calls can never be made."""
     described = {(n, i) for n, i, _ in waiting} | set(results)
     lacking = sorted({str(h[0]) for _, _, call in waiting for h in _histories(call) if (h[0], h[1]) not in described})
@@ -216,9 +226,8 @@ def _made(entry: dict[str, Any], custom_objects: dict[str, Any] | None) -> Calla
     fixed = {k: v for k, v in entry["config"].items() if k not in ("name", "dtype") or (k == "dtype" and v)}
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        # Without a tensor of the model it would be computed here and now, however large the result. A constant that
-        # is cast is no larger than the file has it.
-        if name != "cast" and next(symbols((args, tuple(kwargs.values()))), None) is None:
+        # Without a tensor of the model it would be computed here and now, however large the result.
+        if name not in _OF_CONSTANTS and next(symbols((args, tuple(kwargs.values()))), None) is None:
             raise ValueError(f"The configuration calls the op {kind!r} on no tensor of the model.")
         return function(*args, **{**deserialize_keras_object(fixed), **kwargs})
 
@@ -227,6 +236,8 @@ def _made(entry: dict[str, Any], custom_objects: dict[str, Any] | None) -> Calla
 
 #: Classes of Keras's ops whose function has another name than theirs in snake case.
 _KERAS_OPS = {"GetItem": "getitem", "LogSumExp": "logsumexp", "BroadcastTo": "broadcast_to"}
+#: Ops that may be called on constants alone: the result has as many elements as the file does.
+_OF_CONSTANTS = {"cast"}
 
 
 def _current_form(call: Any) -> Any:
