@@ -107,7 +107,7 @@ def test_local_convolutions_are_trained() -> None:
 def test_local_convolutions_that_are_refused(tmp_path: Path) -> None:
     for more, words in (
         ({"padding": "same", "implementation": 2}, "padding='same' and implementation=2; only 'valid' and 1 are read"),
-        ({"kernel_size": [3, 3]}, r"`kernel_size` must have 1 numbers, not \[3, 3\]"),
+        ({"kernel_size": [3, 3]}, r"`kernel_size` must be a positive int or 1 of them, not \[3, 3\]"),
         ({"kernel_size": [9]}, r"a window of \(9,\) does not fit into an input of shape \(None, 7, 4\)"),
         ({"filters": 0}, "`filters` must be a positive integer"),
         ({"batch_input_shape": [None, None, 4]}, "needs to know the number of places"),

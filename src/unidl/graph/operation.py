@@ -38,6 +38,8 @@ class Operation(metaclass=ABCMeta):
         {'factor': 2.0, 'name': 'double'}
     """
 
+    #: As in `Layer`; of what users write nothing is known.
+    keeps_batch = False
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:

@@ -81,6 +81,8 @@ class Layer(Contents, Functions, Policies, active.Module):  # type: ignore[name-
     makes_mask: bool | None = None
     #: Whether a mask of the inputs is one of the outputs as well.
     supports_masking: bool = False
+    #: Whether the first size of a tensor that it gives is that of its first input: the number of examples.
+    keeps_batch: bool = True
     #: What inputs must be like, once the layer is built.
     input_spec: InputSpec | None = None
     #: Whether a module of the engine that is assigned to an attribute becomes a layer.

@@ -61,12 +61,9 @@ class Operator(Layer):
         opsets: the versions of the domains.
         reads: names of the values that `call` is given, in order: inputs of the node, and what its graphs read.
         constants: other values that it reads, as plain data.
-
-    Attributes:
-        keeps_batch: False: unlike that of other layers, the first size of a result may be any.
     """
 
-    keeps_batch = False
+    keeps_batch = False  # the first size of a result may be any
 
     def __init__(self, node: Any, opsets: Any, reads: Any, constants: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from unidl import ops
+from unidl.backend.attributes import sized
 from unidl.config import checked_data_format
 from unidl.layers import Layer
 from unidl.layers._common import activation_of, positive, require_known, require_rank, resolve, weight_settings
@@ -47,18 +48,12 @@ class _LocallyConnected(Layer):
                 "1 are read, what Keras took by default. Save the model with these in Keras 2."
             )
         self.filters = positive(self, "filters", filters)
-        self.kernel_size = self._each("kernel_size", kernel_size)
-        self.strides = self._each("strides", strides)
+        self.kernel_size = sized(kernel_size, self._rank, "kernel_size")
+        self.strides = sized(strides, self._rank, "strides")
         self.padding, self.implementation, self.data_format = padding, implementation, checked_data_format(data_format)
         self.activation, self.use_bias = activation_of(activation), use_bias
         self.bias: Any = None
         resolve(self, **weight_settings(locals()))
-
-    def _each(self, name: str, value: Any) -> tuple[int, ...]:
-        values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * self._rank
-        if len(values) != self._rank:
-            raise ValueError(f"{type(self).__name__}: argument `{name}` must have {self._rank} numbers, not {value!r}.")
-        return tuple(positive(self, name, v) for v in values)
 
     @property
     def _last(self) -> bool:

@@ -21,7 +21,7 @@ def _before(tensor: Any, axis: int) -> Any:
     node = tensor.node
     if isinstance(node, LayerNode):
         given = next(symbols(node.args), None)
-        return None if axis or given is None or not getattr(node.layer, "keeps_batch", True) else _of(given, 0)
+        return None if axis or given is None or not node.layer.keeps_batch else _of(given, 0)
     return _KEPT[node.op.name](node.args, axis) if node is not None and node.op.name in _KEPT else None
 
 
