@@ -14,14 +14,14 @@ from unidl import layers
 from unidl.backend import active
 from unidl.errors import GraphError
 from unidl.interchange.onnx.exporting._parity import difference, run, texts
-from unidl.interchange.onnx.exporting.text import _BLANKS
+from unidl.interchange.onnx.exporting._vectorization import BLANKS
 from unidl.layers.preprocessing._host import host_values, string_tensor
 
 #: The files are the same whatever the engine: all cases are looked at where no engine is needed, some on all.
 EXHAUSTIVE = active.name == "numpy"
 TEXTS = [
     "The cat's  sat,\ton the\u3000MAT!", "", "dog", "  İstanbul Äpfel... the the", "!!! ,", "x " * 9,
-    "the cat sat\x1con cat mat dog a a the cat", "".join(_BLANKS).join("abca"),
+    "the cat sat\x1con cat mat dog a a the cat", "".join(BLANKS).join("abca"),
 ]  # fmt: skip
 TOKENS = ["the", "cat", "cats", "mat", "on", "äpfel", "i̇stanbul", "the cat", "x x x", "t", "a", "h", "dog"]
 IDF = [0.5 + i / 8 for i in range(len(TOKENS))]
@@ -227,6 +227,9 @@ def test_encoders_from_elsewhere() -> None:
     node = make("LabelEncoder", ["x"], ["y"], domain=ml, keys_strings=["[UNK]", "w"], values_int64s=[7, -3])
     loaded = unidl.onnx.load(_encoder_model([node], string, integer))
     assert called(loaded, words).tolist() == [7, -1, -3]
+    node = make("LabelEncoder", ["x"], ["y"], domain=ml, keys_strings=["q", "w"], values_floats=[1.0, 2.0])
+    numbers = called(unidl.onnx.load(_encoder_model([node], string, onnx.TensorProto.FLOAT)), words)
+    assert numbers.dtype == np.float32 and numbers.tolist() == [0, 1, 2]
     node = make("LabelEncoder", ["x"], ["y"], domain=ml, keys_int64s=[7, -3], values_strings=["a", "b"])
     loaded = unidl.onnx.load(_encoder_model([node], integer, string))
     assert called(loaded, np.array([-3, 7, 0])).tolist() in (["b", "a", "_Unused"], [b"b", b"a", b"_Unused"])

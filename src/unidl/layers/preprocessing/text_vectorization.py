@@ -172,22 +172,32 @@ class TextVectorization(VocabularyLayer):
                 indices = indices[..., None]  # however many tokens there are: a last axis of size 1 gives way
             encoded = table.encode(indices, self.compute_dtype)
             return encoded.reshape(*shape, *encoded.shape[1:])
-        if self.split is None and self.sizes is None and self.output_sequence_length is None and np.ndim(arrays[0]) < 2:
+        if self.plain and np.ndim(arrays[0]) < 2:
             return indices.reshape(shape).astype(self.compute_dtype)
         return indices.reshape(*shape, width).astype(self.compute_dtype)
 
-    def output_spec(self, *specs: TensorSpec) -> TensorSpec:
-        shape, table = tuple(specs[0].shape), self.vocabulary
-        length = self.output_sequence_length
-        if self.split is None and len(shape) < 2 and length is None and self.sizes is None:
-            rows: tuple[int | None, ...] = shape
-            return TensorSpec(rows if table.mode == "int" else (*shape, table.depth), self.compute_dtype)
+    @property
+    def plain(self) -> bool:
+        """Whether strings are tokens, of which none is added or left out: each has one index."""
+        return self.split is None and self.sizes is None and self.output_sequence_length is None
+
+    def indices_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape of the indices for texts of `shape`: an axis of tokens comes last, if texts may have several."""
+        if self.plain:
+            return shape
         rows = shape[:-1] if len(shape) > 1 else shape
-        tokens = shape[-1] if self.split is None and length is None and len(shape) > 1 and not self.sizes else length
-        if table.mode == "int":
-            return TensorSpec((*rows, tokens), self.compute_dtype)
-        one_hot = table.mode == "one_hot" and not (self.split is None and tokens == 1)
-        return TensorSpec((*rows, *((tokens,) if one_hot else ()), table.depth), self.compute_dtype)
+        return (*rows, self.output_sequence_length)
+
+    def output_spec(self, *specs: TensorSpec) -> TensorSpec:
+        texts, mode = tuple(specs[0].shape), self.vocabulary.mode
+        shape = self.indices_shape(texts)
+        if mode == "int":
+            return TensorSpec(shape, self.compute_dtype)
+        has_tokens = not self.plain or len(texts) > 1
+        for_each = mode == "one_hot" and not (self.split is None and shape[-1:] == (1,))
+        if has_tokens and not for_each:  # one vector for all tokens of a text
+            shape = shape[:-1]
+        return TensorSpec((*shape, self.vocabulary.depth), self.compute_dtype)
 
     def compute_output_spec(self, inputs: Any) -> Any:
         spec = self.output_spec(TensorSpec(tuple(dense(inputs, self.path).shape), "string"))
