@@ -12,7 +12,7 @@ from unidl.interchange.onnx._plans import Step
 from unidl.interchange.onnx._recovering import recover
 from unidl.interchange.onnx._structures import Node, OnnxError
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing.classical import encoding
+from unidl.interchange.onnx.importing.classical import encoding, numbers_dtype
 from unidl.layers.preprocessing.lookup import IntegerLookup, StringLookup
 from unidl.layers.preprocessing.text_vectorization import TextVectorization
 
@@ -34,43 +34,53 @@ def refuse_strings(node: Node, inputs: list[Any]) -> None:
 
 @recover("ai.onnx.ml.LabelEncoder")
 def _label_encoder(importer: Any, call: Call, x: Any) -> Any:
-    """Strings to numbers: a StringLookup and a table. Integers to strings: an inverted one, of their places."""
+    """A StringLookup, with a table before or behind it if the numbers are not indices as the layer has them."""
     if type(x) is not SymbolicTensor:
         return None
     keys, values, default = encoding(call, is_string(x))
-    if is_string(x) == isinstance(values[0], str):
+    gives_strings = isinstance(values[0], str)
+    if is_string(x) == gives_strings:
         return None
     name = importer.name(call.node.name)
-    return _looked_up(name, keys, values, default, x) if is_string(x) else _named(call, name, keys, values, default, x)
+    if gives_strings:
+        return _strings_of_integers(call, name, keys, values, default, x)
+    return _numbers_of_strings(name, keys, values, default, x)
 
 
-def _named(call: Call, name: str, keys: Any, values: list[str], default: str, x: Any) -> Any:
-    """Strings for integers."""
-    if list(keys) == list(range(len(keys))) and default in values[:2]:  # indices as the layer has them
-        first = values.index(default)
-        mask, tokens = values[0] if first else None, values[first + 1 :]
+def _strings_of_integers(call: Call, name: str, keys: Any, values: list[str], default: str, x: Any) -> Any:
+    """The string for each integer: an inverted StringLookup of places among the keys, found by an IntegerLookup.
+
+    Integers that count [mask] [unknown] [tokens]… are such places themselves.
+    """
+    if list(keys) == list(range(len(keys))) and default in values[:2]:
+        unknown = values.index(default)
+        mask, tokens = values[0] if unknown else None, values[unknown + 1 :]
     else:
-        x, mask, tokens = IntegerLookup(vocabulary=keys, name=f"{name}_places")(x), None, values
+        x = IntegerLookup(vocabulary=keys, name=f"{name}_places")(x)
+        mask, tokens = None, values
     if not tokens or len({*tokens, default, mask}) < len(tokens) + 2:
         raise call.error("one string stands for several integers, which no layer does: prepare() runs such a graph")
     return StringLookup(vocabulary=tokens, mask_token=mask, oov_token=default, invert=True, name=name)(x)
 
 
-def _looked_up(name: str, keys: Any, values: Any, default: Any, x: Any) -> Any:
-    by_place = dict(zip(values, keys, strict=True))
-    for mask in (False, True):  # are the values indices as the layer has them?
-        front = [0] if mask else []
-        places = [*front, *range(mask + 1, len(keys) + 1)]
-        if int(mask) == default and sorted(by_place) == places and len(by_place) == len(keys):
-            tokens = [by_place[p] for p in places[mask:]]
-            return _lookup(name, tokens, by_place[0] if mask else None, keys)(x)
-    table = np.asarray([default, *values], getattr(values, "dtype", None) or type(default))
-    return ops.take(table, _lookup(name, list(keys), None, keys)(x), 0)
+def _numbers_of_strings(name: str, keys: list[str], values: Any, default: Any, x: Any) -> Any:
+    """The number for each string: a StringLookup, and the table of numbers if these are not the layer's indices."""
+    dtype = np.dtype(numbers_dtype(values))
+    tokens = dict(zip(values, keys, strict=True))
+    if dtype == np.int64 and len(tokens) == len(keys):
+        for unknown in (0, 1):  # its index; before 1 comes that of the mask
+            indices = [*range(unknown), *range(unknown + 1, len(keys) + 1)]
+            if default == unknown and sorted(tokens) == indices:
+                in_order = [tokens[i] for i in indices]
+                return _string_lookup(name, in_order[unknown:], in_order[0] if unknown else None)(x)
+    table = np.asarray([default, *values], dtype)
+    return ops.take(table, _string_lookup(name, list(keys), None)(x), 0)
 
 
-def _lookup(name: str, tokens: list[str], mask: str | None, keys: Any) -> Any:
+def _string_lookup(name: str, tokens: list[str], mask: str | None) -> StringLookup:
+    """The layer of these tokens, with a word for unknown ones that is none of them."""
     unknown = "[UNK]"
-    while unknown in keys:
+    while unknown in tokens or unknown == mask:
         unknown += "_"
     return StringLookup(vocabulary=tokens, mask_token=mask, oov_token=unknown, name=name)
 
@@ -80,13 +90,9 @@ def vectorized(importer: Any, step: Step, inputs: list[Any]) -> Any:
     node = step.node
     if node.domain != DOMAIN or not node.op.startswith(VECTORIZATION) or not is_string(inputs[0]):
         return None
-    assert step.function is not None
-    tables = [s for s in step.function.steps if s.node.op == "LabelEncoder"]
-    if not tables:
+    tokens = _tokens_of_function(step)
+    if tokens is None:
         return None
-    call = Call(tables[0].node, tables[0].version)
-    keys, values, _ = encoding(call, True)
-    tokens = [key for place, key in sorted(zip(values, keys, strict=True)) if place > 1]
     call = Call(node, step.version)
     layer = TextVectorization(
         standardize=call.get("standardize"), split=call.get("split"), ngrams=tuple(call.get("ngrams") or ()) or None,
@@ -94,3 +100,13 @@ def vectorized(importer: Any, step: Step, inputs: list[Any]) -> Any:
         name=importer.name(node.op.removeprefix(VECTORIZATION)),
     )  # fmt: skip
     return layer(inputs[0])
+
+
+def _tokens_of_function(step: Step) -> list[str] | None:
+    """The vocabulary of the first LabelEncoder in a function, by index; None if it has none."""
+    assert step.function is not None
+    encoder = next((s for s in step.function.steps if s.node.op == "LabelEncoder"), None)
+    if encoder is None:
+        return None
+    keys, indices, _ = encoding(Call(encoder.node, encoder.version), True)
+    return [key for index, key in sorted(zip(indices, keys, strict=True)) if index > 1]  # 0 is the mask, 1 unknown

@@ -69,8 +69,7 @@ def _label_encoder(call: Call, x: Any) -> Any:
     found = [table.get(_key(v), default) for v in array.reshape(-1).tolist()]
     if isinstance(values[0], str):
         return text(found).reshape(array.shape)
-    kind = getattr(values, "dtype", np.int64 if isinstance(values[0], int) else np.float32)
-    return np.array(found, kind).reshape(array.shape)
+    return np.array(found, numbers_dtype(values)).reshape(array.shape)
 
 
 def encoding(call: Call, of_text: bool) -> tuple[Any, Any, Any]:
@@ -83,6 +82,11 @@ def encoding(call: Call, of_text: bool) -> tuple[Any, Any, Any]:
     else:
         keys, values = (_listed(call, what) for what in ("keys", "values"))
     return keys, values, _default(call, values)
+
+
+def numbers_dtype(values: Any) -> Any:
+    """The dtype of a LabelEncoder's values that are numbers: an attribute, a list of ints or one of floats."""
+    return getattr(values, "dtype", np.int64 if isinstance(values[0], int) else np.float32)
 
 
 def _key(value: Any) -> Any:
