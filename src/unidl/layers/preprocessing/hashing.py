@@ -10,9 +10,10 @@ import numpy as np
 from unidl import dtypes, ops
 from unidl.graph.symbolic import SymbolicTensor, TensorSpec
 from unidl.layers.preprocessing._encoding import check_output, encode, encode_on_host, encoded_shape
-from unidl.layers.preprocessing._hashes import buckets, combine64, combined, fingerprint64, remainder, siphash64
+from unidl.layers.preprocessing._hashes import buckets, combine64, fingerprint64, siphash64
 from unidl.layers.preprocessing._host import HostLayer, dense, is_text, strings_of
-from unidl.layers.preprocessing._integer_hashes import integer_buckets
+from unidl.layers.preprocessing._integer_hashes import combined, integer_buckets
+from unidl.layers.preprocessing._words import Words
 
 __all__ = ["HashedCrossing", "Hashing"]
 
@@ -182,12 +183,12 @@ class HashedCrossing(_Binned):
 
     def _recorded(self, inputs: Any) -> Any:
         """Symbolic integers crossed with ops."""
-        key: Any = np.int64(_CROSSING_KEY)
+        key = Words(np.int64(_CROSSING_KEY))
         for value in inputs:
             if len(value.shape) != len(inputs[0].shape):
                 value = ops.reshape(value, ops.shape(inputs[0]))
-            key = combined(key, ops.cast(value, "int64"))
-        return encode(remainder(key, self.num_bins), self.output_mode, self.num_bins, self.compute_dtype)
+            key = combined(key, Words(ops.cast(value, "int64")))
+        return encode(key.modulo(self.num_bins), self.output_mode, self.num_bins, self.compute_dtype)
 
     def compute(self, *arrays: np.ndarray) -> np.ndarray:
         columns = []
