@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from onnx_decoders import DECODERS, MACHINES
 from onnx_one import One, compare, ids
 
+from unidl import onnx
 from unidl.interchange.onnx.importing._table import MICROSOFT, ML, TABLE
 
 _R = np.random.default_rng(3)
@@ -248,6 +249,17 @@ ELSEWHERE = {"GroupNorm", "LayerNormalization", "SimplifiedLayerNormalization", 
 
 #: Its results are no tensors: in test_onnx_decoders.py.
 APART = {"ZipMap"}
+
+
+def test_random_numbers_in_a_dtype_that_engines_may_lack() -> None:
+    import ml_dtypes
+
+    kind = TensorProto.BFLOAT16
+    x, y = (helper.make_tensor_value_info(n, kind, [3]) for n in "xy")
+    graph = helper.make_graph([helper.make_node("Bernoulli", ["x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)])
+    (drawn,) = onnx.prepare(model)([np.array([0, 1, 1], ml_dtypes.bfloat16)])
+    assert drawn.dtype == ml_dtypes.bfloat16 and drawn.astype(float).tolist() == [0, 1, 1]
 
 
 @pytest.mark.once

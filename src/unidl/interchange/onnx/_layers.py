@@ -87,7 +87,7 @@ class Operator(Layer):
         mark = state.trace.mark()
         try:
             return self._run_node(values)
-        except (OnnxError, UntraceableError):
+        except (OnnxError, UntraceableError):  # if the node itself is wrong, running it will say so
             state.trace.rewind(mark)
         results = opaque(f"layer {self.name}", self._at_once, values, self._specs(values), traceable=False, origin=self)
         return list(results) if len(results) > 1 else results[0]

@@ -179,7 +179,7 @@ class Importer:
         refuse_strings(node, inputs)
         names = [n or node.name for n in node.inputs]
         inputs = [self._constant(self.tensor(v), n) for v, n in zip(inputs, names, strict=True)]
-        apart = step.entry is not None and (step.entry.body or step.entry.loops)
+        apart = step.entry is not None and step.entry.apart
         if not apart:
             try:
                 results = self.runner.step(step, inputs, ChainMap())

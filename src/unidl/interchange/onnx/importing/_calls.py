@@ -105,7 +105,8 @@ class Call:
             self.ops = ops  # NumPy cannot do with sizes that are unknown what this asks for
         floats = {d for d in (_values.dtype_of(v) for v in inputs if hasattr(v, "dtype")) if is_float(d)}
         narrow = floats & _values.wide_only()
-        if len(narrow) == 1 and not entry.body and (narrow == floats or not entry.host):
+        one_dtype = len(narrow) == 1 and (narrow == floats or not entry.host)
+        if one_dtype and not self.has("dtype") and not any(self.node.bodies()):
             return self._widened(entry, inputs, narrow.pop())
         try:
             return _listed(entry.function(self, *inputs))

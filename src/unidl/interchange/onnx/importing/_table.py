@@ -29,17 +29,15 @@ class Entry:
         since: the first opset of its domain in which it means this.
         function: of a `Call` and the inputs.
         host: whether it may be computed with NumPy if all inputs are on the host.
-        body: whether it runs graphs that are attributes, or makes what depends on values: in a `Model` it is
-            a layer of its own then.
-        loops: whether it makes a loop of unidl's, whose step has no plain form: in a `Model` it is a layer, too.
+        apart: whether a node of it is a layer of its own in a `Model`: it runs graphs that are attributes, makes a loop
+            of unidl's (whose step has no plain form), or gives what depends on values or chance.
         shape_from: the place of the input that says the result's shape, if one does: its length is the rank then.
     """
 
     since: int
     function: Handler
     host: bool = False
-    body: bool = False
-    loops: bool = False
+    apart: bool = False
     shape_from: int | None = None
 
 
@@ -57,7 +55,7 @@ def operator(names: str, since: int = 1, *, domain: str = "", **properties: Any)
     """Declare the entry of one operator, or of several (names with blanks between), from version `since` on.
 
     Args:
-        properties: what else an `Entry` says: `host`, `body`, `loops`, `shape_from`.
+        properties: what else an `Entry` says: `host`, `apart`, `shape_from`.
     """
 
     def declare(function: Handler) -> Handler:

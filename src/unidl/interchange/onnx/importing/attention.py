@@ -128,7 +128,7 @@ def _biased(call: Call, scores: Any, q: Any, k: Any, mask: Any, offset: Any, len
     return scores
 
 
-@operator("FlexAttention", domain="ai.onnx.preview", body=True)
+@operator("FlexAttention", domain="ai.onnx.preview", apart=True)
 def _flex_attention(call: Call, q: Any, k: Any, v: Any) -> Any:
     dtype = dtype_of(q)
     inner = target(call, call.get("softmax_precision")) if call.has("softmax_precision") else ""

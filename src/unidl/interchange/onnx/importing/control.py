@@ -20,7 +20,7 @@ def _symbolic(value: Any) -> bool:
     return type(value) is SymbolicTensor and value.value is None
 
 
-@operator("If", body=True)
+@operator("If", apart=True)
 def _if(call: Call, condition: Any) -> Any:
     then, otherwise = call.body("then_branch"), call.body("else_branch")
     if not _symbolic(condition):
@@ -40,7 +40,7 @@ def _joined(value: Any) -> Any:
 MOST_ROUNDS = 10_000_000
 
 
-@operator("Loop", body=True)
+@operator("Loop", apart=True)
 def _loop(call: Call, count: Any, condition: Any, *carried: Any) -> Any:
     body = call.body("body")
     if state.trace is not None and (_symbolic(count) or _symbolic(condition) or not _bounded(count, condition)):
@@ -94,7 +94,7 @@ def _recorded_loop(call: Call, body: Any, count: Any, condition: Any, carried: A
     return tuple(results)
 
 
-@operator("Scan", 9, body=True)
+@operator("Scan", 9, apart=True)
 def _scan(call: Call, *inputs: Any) -> Any:
     count = call.need("num_scan_inputs")
     directions = call.get("scan_input_directions") or [0] * count
@@ -133,7 +133,7 @@ def _scanned(call: Call, inputs: Any, count: int, directions: list[int], axes: l
     return (*last, *ys)
 
 
-@operator("Scan", 8, body=True)
+@operator("Scan", 8, apart=True)
 def _scan_batched(call: Call, lengths: Any, *inputs: Any) -> Any:
     """The first form: a batch first, the sequences along axis 1, each of its own length."""
     count = call.need("num_scan_inputs")
@@ -228,7 +228,7 @@ def _split_to_sequence(call: Call, x: Any, split: Any = None) -> Any:
     return list(split_parts(call, x, sizes))
 
 
-@operator("SequenceMap", body=True)
+@operator("SequenceMap", apart=True)
 def _sequence_map(call: Call, sequence: Any, *more: Any) -> Any:
     body = call.body("body")
     rows = [body([item, *(m[i] if isinstance(m, list) else m for m in more)]) for i, item in enumerate(sequence)]

@@ -211,7 +211,7 @@ def _dynamic_quantize_matmul(call: Call, a: Any, b: Any, b_scale: Any, bz: Any =
     return y if bias is None else ops.add(y, bias)
 
 
-@operator("DynamicQuantizeLSTM", domain=MICROSOFT, loops=True)
+@operator("DynamicQuantizeLSTM", domain=MICROSOFT, apart=True)
 def _dynamic_quantize_lstm(
     call: Call, x: Any, w: Any, r: Any, b: Any, lengths: Any, h0: Any, c0: Any, p: Any, w_scale: Any, wz: Any,
     r_scale: Any, rz: Any,

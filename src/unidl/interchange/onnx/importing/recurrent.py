@@ -137,7 +137,7 @@ def _added(x: Any, *biases: Any) -> Any:
     return functools.reduce(lambda a, b: a if b is None else ops.add(a, b), biases, x)
 
 
-@operator("RNN", loops=True)
+@operator("RNN", apart=True)
 def _rnn(call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h0: Any = None) -> Any:
     def run(x: Any, starts: list[Any], directions: int, units: int) -> Any:
         parts = [_Direction(w, r, b, d, 1, units) for d in range(directions)]
@@ -152,7 +152,7 @@ def _rnn(call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None,
     return _recurrent(call, x, r, [h0], run)
 
 
-@operator("GRU", loops=True)
+@operator("GRU", apart=True)
 def _gru(call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h0: Any = None) -> Any:
     def run(x: Any, starts: list[Any], directions: int, units: int) -> Any:
         parts = [_Direction(w, r, b, d, 3, units) for d in range(directions)]
@@ -180,7 +180,7 @@ def _gru(call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None,
     return _recurrent(call, x, r, [h0], run)
 
 
-@operator("LSTM", loops=True)
+@operator("LSTM", apart=True)
 def _lstm(
     call: Call, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h0: Any = None, c0: Any = None,
     p: Any = None,

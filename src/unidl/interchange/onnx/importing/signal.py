@@ -163,22 +163,22 @@ def _random(normal: bool) -> None:
         dtype = dtype_name(call.get("dtype")) if call.has("dtype") else dtype_of(x)
         return _drawn(call, shape_of(x), dtype, normal)
 
-    operator(name, body=True)(of_shape)
-    operator(f"{name}Like", body=True)(like)
+    operator(name, apart=True)(of_shape)
+    operator(f"{name}Like", apart=True)(like)
 
 
 _random(True)
 _random(False)
 
 
-@operator("Bernoulli", body=True)
+@operator("Bernoulli", apart=True)
 def _bernoulli(call: Call, x: Any) -> Any:
     dtype = dtype_name(call.get("dtype")) if call.has("dtype") else dtype_of(x)
     drawn = ops.cast(random.uniform(shape_of(x), seed=_seed(call)), dtype_of(x))
     return cast(ops.less(drawn, x), dtype)
 
 
-@operator("Multinomial", body=True)
+@operator("Multinomial", apart=True)
 def _multinomial(call: Call, x: Any) -> Any:
     drawn = random.categorical(x, call.get("sample_size", 1), seed=_seed(call))
     return cast(drawn, target(call, call.get("dtype", 6)))
