@@ -16,27 +16,74 @@ def current_net(config: dict[str, Any]) -> dict[str, Any]:
     A call was ``[[layer, call, output, arguments], …]``. The calls of models inside were sometimes counted from 1,
     since making the model was counted as one.
     """
-    layers = config["layers"]
-    names = {layer["name"] for layer in layers}
-    first = _first_calls(config, layers)
-    sizes: dict[tuple[str, int], Any] = {}
+    net = _Net(config)
+    ends = {side: net.ends(config.get(side) or []) for side in ("input_layers", "output_layers")}
+    return {**config, "layers": net.layers(), **ends}
 
-    def tensor(place: list[Any]) -> dict[str, Any]:
-        if (place[0], place[1]) in sizes:
-            return sizes[place[0], place[1]]
-        history = [place[0], place[1] - first.get(place[0], 0), place[2]]
+
+class _Net:
+    """Rewrites the calls of one configuration.
+
+    A place is ``[layer, call, output]`` or ``[layer, call, output, arguments]``.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.given = config["layers"]
+        self.names = {layer["name"] for layer in self.given}
+        self.first = _first_calls(config, self.given)
+        #: Sizes of tensors that stand for the calls of some of TensorFlow's functions, by layer and call.
+        self.sizes: dict[tuple[str, int], Any] = {}
+        self.sizes.update(_tf_layers.sizes(self.given, self.tensor, self.is_place))
+
+    def layers(self) -> list[dict[str, Any]]:
+        """The entries of all layers."""
+        changed = []
+        for layer in self.given:
+            if layer["class_name"] not in _tf_layers.CLASSES:
+                changed.append({**layer, "inbound_nodes": [self.call(c, layer) for c in layer["inbound_nodes"]]})
+            elif (layer["name"], 0) not in self.sizes:
+                changed.append(_tf_layers.entry(layer, self.argument))
+        return changed
+
+    def ends(self, places: Any) -> Any:
+        """The inputs or the outputs; one tensor is no list: a model of Keras 2 gives it as it is."""
+        one = isinstance(places, list) and len(places) == 1 and self.is_place(places[0])
+        return self.counted(places[0] if one else places)
+
+    def is_place(self, value: Any) -> bool:
+        return _is_place(value, self.names)
+
+    def counted(self, value: Any) -> Any:
+        """Nested places with their calls counted from 0."""
+        if self.is_place(value):
+            return [value[0], value[1] - self.first.get(value[0], 0), value[2]]
+        if isinstance(value, dict):
+            return {k: self.counted(v) for k, v in value.items()}
+        return [self.counted(v) for v in value] if isinstance(value, list) else value
+
+    def tensor(self, place: list[Any]) -> Any:
+        """What a place holds: a tensor, or a size."""
+        if (place[0], place[1]) in self.sizes:
+            return self.sizes[place[0], place[1]]
+        history = [place[0], place[1] - self.first.get(place[0], 0), place[2]]
         return {"class_name": "__keras_tensor__", "config": {"keras_history": history}}
 
-    def argument(value: Any) -> Any:
-        if _is_place(value, names):
-            return tensor(value)
+    def argument(self, value: Any) -> Any:
+        """An argument of a call, with tensors in the place of places."""
+        if self.is_place(value):
+            return self.tensor(value)
         if isinstance(value, (list, tuple)):
-            return [argument(v) for v in value]
+            return [self.argument(v) for v in value]
         if isinstance(value, dict):
-            return {k: argument(v) for k, v in value.items()}
+            return {k: self.argument(v) for k, v in value.items()}
         return value
 
-    def call(places: Any, layer: dict[str, Any]) -> dict[str, Any]:
+    def call(self, places: Any, layer: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a call of `layer` on the tensors at `places`.
+
+        Raises:
+            ValueError: if these are no places.
+        """
         if isinstance(places, dict) and "args" in places:
             return places
         if isinstance(places, list) and places and isinstance(places[0], str):
@@ -47,40 +94,24 @@ def current_net(config: dict[str, Any]) -> dict[str, Any]:
         for place in places:
             if not isinstance(place, list) or len(place) < 3:
                 raise ValueError(f"Layer {layer['name']!r} is called on {place!r}, which is no tensor.")
-            given.append(place[2] if place[0] == _CONSTANT else tensor(place))
+            given.append(place[2] if place[0] == _CONSTANT else self.tensor(place))
             if len(place) > 3 and isinstance(place[3], dict):
-                kwargs.update({k: argument(v) for k, v in place[3].items() if v is not None})
-        kwargs.pop("training", None) if kwargs.get("training") is False else None
+                kwargs.update({k: self.argument(v) for k, v in place[3].items() if v is not None})
+        if kwargs.get("training") is False:
+            del kwargs["training"]
         if len(given) > 1 and layer["class_name"] in RECURRENT:
-            count = int(layer["config"].pop("num_constants", 0) or 0)
-            states = given[1 : len(given) - count]
-            kwargs.update({"initial_state": states} if states else {})
-            kwargs.update({"constants": given[len(given) - count :]} if count else {})
-            given = given[:1]
+            given = _without_states(given, kwargs, layer)
         return {"args": given if len(given) == 1 else [given], "kwargs": kwargs}
 
-    sizes.update(_tf_layers.sizes(layers, tensor, lambda value: _is_place(value, names)))
-    changed = []
-    for layer in layers:
-        if layer["class_name"] not in _tf_layers.CLASSES:
-            changed.append({**layer, "inbound_nodes": [call(c, layer) for c in layer["inbound_nodes"]]})
-        elif (layer["name"], 0) not in sizes:
-            changed.append(_tf_layers.entry(layer, argument))
 
-    def outer(value: Any) -> Any:
-        if _is_place(value, names):
-            return [value[0], value[1] - first.get(value[0], 0), value[2]]
-        if isinstance(value, dict):
-            return {k: outer(v) for k, v in value.items()}
-        return [outer(v) for v in value] if isinstance(value, list) else value
-
-    ends = {}
-    for side in ("input_layers", "output_layers"):
-        places = config.get(side) or []
-        ends[side] = outer(places)
-        if isinstance(places, list) and len(places) == 1 and _is_place(places[0], names):
-            ends[side] = ends[side][0]  # one tensor: a model of Keras 2 gives it as it is, and not in a list
-    return {**config, "layers": changed, **ends}
+def _without_states(given: list[Any], kwargs: dict[str, Any], layer: dict[str, Any]) -> list[Any]:
+    """The sequence alone of what a recurrent layer is called on; states and constants become arguments by name."""
+    count = int(layer["config"].pop("num_constants", 0) or 0)
+    if states := given[1 : len(given) - count]:
+        kwargs["initial_state"] = states
+    if count:
+        kwargs["constants"] = given[len(given) - count :]
+    return given[:1]
 
 
 def with_ops_marked(config: Any) -> Any:
