@@ -167,17 +167,22 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
             with Allowance(hdf5.size_of(weights), path):
                 model = built_model(lambda: _model(config, custom_objects, safe_mode, version), path)
                 hdf5.read(file, model, None, source=str(path))
-                for part_path, part in parts_of(model):
-                    if hasattr(part, "load_assets"):
-                        with archive.assets(part_path) as folder:
-                            if folder is not None:
-                                part.load_assets(str(folder))
+                _load_assets(archive, model)
                 if compile and how:
                     built_model(lambda: _compile(model, how, custom_objects, safe_mode), path)
                     if getattr(model, "compiled", False) and model.optimizer is not None and "optimizer" in file:
                         model.optimizer.build(model.trainable_variables)
                         _read_optimizer(file, model.optimizer, path)
     return model
+
+
+def _load_assets(archive: Any, model: Any) -> None:
+    """Let each part that has files read them."""
+    for path, part in parts_of(model):
+        if hasattr(part, "load_assets"):
+            with archive.assets(path) as folder:
+                if folder is not None:
+                    part.load_assets(str(folder))
 
 
 def built_model(make: Callable[[], Any], path: Path) -> Any:

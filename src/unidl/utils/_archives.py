@@ -49,7 +49,9 @@ def extract_archive(path: str, folder: str, formats: Any = "auto") -> bool:
     return True
 
 
-Entry = tuple[str, str, "str | None", int, "Callable[[], IO[bytes] | None] | None"]  # name, kind, target, size, opener
+#: Opens a file of an archive; None for an entry that is no file.
+Opener = Callable[[], "IO[bytes] | None"]
+Entry = tuple[str, str, "str | None", int, "Opener | None"]  # name, kind, target, size, opener
 
 
 def _tar_entries(tar: tarfile.TarFile) -> list[Entry]:
@@ -95,13 +97,43 @@ def _inside(name: str) -> str | None:
 
 
 def _unpack(path: str, folder: str, entries: list[Entry]) -> None:
-    def refuse(name: str, why: str) -> ValueError:
-        return ValueError(f"The archive {path!r} is refused: its entry {name!r} {why}. Nothing was unpacked.")
-
     limit = max(LARGEST, RATIO * os.path.getsize(path))
     if len(entries) > MOST_FILES:
         raise ValueError(f"The archive {path!r} is refused: it has {len(entries)} entries.")
-    files: dict[str, Callable[[], IO[bytes] | None]] = {}
+    folders, files = _checked(path, entries)
+    if sum(size for _, _, _, size, _ in entries) > limit:
+        raise ValueError(f"The archive {path!r} is refused: it would unpack to more than {limit} bytes.")
+    parent = os.path.dirname(os.path.abspath(folder))
+    os.makedirs(parent, exist_ok=True)
+    work = tempfile.mkdtemp(dir=parent, prefix=f".{os.path.basename(folder)}.")
+    try:
+        os.chmod(work, 0o755)
+        for place in folders:
+            os.makedirs(os.path.join(work, place), exist_ok=True)
+        left = limit
+        for place, opener in files.items():
+            left -= _write(opener, os.path.join(work, place), left)
+            if left < 0:  # the sizes that it states were wrong
+                raise ValueError(f"The archive {path!r} is refused: it unpacks to more than {limit} bytes.")
+        if os.path.isdir(folder):
+            shutil.rmtree(folder)
+        os.rename(work, folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _checked(path: str, entries: list[Entry]) -> tuple[list[str], dict[str, Opener]]:
+    """The folders of an archive, and its files with what opens them; a link is a file that opens what it points at.
+
+    Raises:
+        ValueError: for an entry that is refused.
+    """
+
+    def refuse(name: str, why: str) -> ValueError:
+        return ValueError(f"The archive {path!r} is refused: its entry {name!r} {why}. Nothing was unpacked.")
+
+    files: dict[str, Opener] = {}
     folders: list[str] = []
     links: list[tuple[str, str, str]] = []
     for name, kind, target, _, opener in entries:
@@ -125,33 +157,21 @@ def _unpack(path: str, folder: str, entries: list[Entry]) -> None:
         if end not in files:
             raise refuse(name, f"links to {end!r}, which is no file of the archive")
         files[place] = files[end]
-    if sum(size for _, _, _, size, _ in entries) > limit:
-        raise ValueError(f"The archive {path!r} is refused: it would unpack to more than {limit} bytes.")
-    parent = os.path.dirname(os.path.abspath(folder))
-    os.makedirs(parent, exist_ok=True)
-    work = tempfile.mkdtemp(dir=parent, prefix=f".{os.path.basename(folder)}.")
-    try:
-        os.chmod(work, 0o755)
-        for place in folders:
-            os.makedirs(os.path.join(work, place), exist_ok=True)
-        left = limit
-        for place, opener in files.items():
-            goal = os.path.join(work, place)
-            os.makedirs(os.path.dirname(goal), exist_ok=True)
-            source = opener()
-            assert source is not None, "only files have openers"
-            with source, open(goal, "wb") as out:
-                while block := source.read(2**20):
-                    left -= len(block)
-                    if left < 0:  # the sizes that it states were wrong
-                        raise ValueError(f"The archive {path!r} is refused: it unpacks to more than {limit} bytes.")
-                    out.write(block)
-        if os.path.isdir(folder):
-            shutil.rmtree(folder)
-        os.rename(work, folder)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+    return folders, files
+
+
+def _write(opener: Opener, goal: str, limit: int) -> int:
+    """Write what `opener` opens to the file `goal`, no more than `limit` bytes; returns how many it has at least."""
+    os.makedirs(os.path.dirname(goal), exist_ok=True)
+    source = opener()
+    assert source is not None, "only files have openers"
+    count = 0
+    with source, open(goal, "wb") as out:
+        while count <= limit and (block := source.read(2**20)):
+            count += len(block)
+            if count <= limit:
+                out.write(block)
+    return count
 
 
 def warn_no_archive(path: str) -> None:
