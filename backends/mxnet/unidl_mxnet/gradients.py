@@ -119,6 +119,8 @@ _BACKWARD = ctypes.CFUNCTYPE(
 _DELETE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _PLAIN = ctypes.CFUNCTYPE(ctypes.c_int)
 _alive: dict[int, Any] = {}
+#: The request of the engine that a gradient be added to what is there (``kAddTo``).
+_ADD = 3
 
 
 def with_gradient(fn: Callable[..., Any], tensors: Sequence[Any]) -> Any:
@@ -140,8 +142,26 @@ def with_gradient(fn: Callable[..., Any], tensors: Sequence[Any]) -> Any:
     return tree.pack_sequence_as(outputs, flat)
 
 
+def _put_gradient(target: Any, gradient: Any, spec: tuple[Any, Any], add: bool) -> None:
+    """Write a gradient (None: zeros) for an input of this shape and dtype into `target`, or add it.
+
+    Raises:
+        ValueError: if it has another shape.
+    """
+    shape, dtype = spec
+    if gradient is None:
+        gradient = ARRAYS.zeros_like(target)
+    elif gradient.shape != shape:
+        raise ValueError(f"a custom gradient has shape {gradient.shape}, its input has {shape}.")
+    elif gradient.dtype != dtype:
+        gradient = ARRAYS._npi_cast(gradient, dtype=str(dtype))
+    if add:
+        gradient = ARRAYS._npi_add(target, gradient)
+    ARRAYS._copyto(gradient, out=(target,))
+
+
 def _record(inputs: list[Any], outputs: list[Any], grad_fn: Callable[..., Any]) -> None:
-    shapes = [(t.shape, t.dtype) for t in inputs]
+    specs = [(t.shape, t.dtype) for t in inputs]
 
     def run(upstream_count: int, count: int, pointers: Any, requests: Any, training: int, _: Any) -> bool:
         try:
@@ -152,19 +172,9 @@ def _record(inputs: list[Any], outputs: list[Any], grad_fn: Callable[..., Any]) 
                 results = list(results) if isinstance(results, (tuple, list)) else [results]
                 if len(results) != count:
                     raise ValueError(f"a custom gradient returned {len(results)} gradients for {count} inputs.")
-                each = zip(targets, results, requests[:count], shapes, strict=True)
-                for target, result, request, (shape, dtype) in each:
-                    if not request:
-                        continue
-                    if result is None:
-                        result = ARRAYS.zeros_like(target)
-                    elif result.shape != shape:
-                        raise ValueError(f"a custom gradient has shape {result.shape}, its input has {shape}.")
-                    elif result.dtype != dtype:
-                        result = ARRAYS._npi_cast(result, dtype=str(dtype))
-                    if request == 3:
-                        result = ARRAYS._npi_add(target, result)
-                    ARRAYS._copyto(result, out=(target,))
+                for target, result, request, spec in zip(targets, results, requests[:count], specs, strict=True):
+                    if request:
+                        _put_gradient(target, result, spec, add=request == _ADD)
         except BaseException as failure:  # the caller is C++: `_finish` raises it again
             _failures.append(failure)
             return False

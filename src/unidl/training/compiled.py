@@ -233,10 +233,7 @@ class CompiledMetrics:
                     metric = known.resolve(item, _shape(at(y, path)), _shape(output), loss.at(path))
                     if metric is not item or len(outputs) > 1:
                         prefix = f"{names.name(path)}_" if len(outputs) > 1 else ""
-                        name = metric.name.removeprefix(prefix)
-                        if weighted and any(m.name.removeprefix(prefix) == name for m, _ in group):
-                            name = f"weighted_{name}"
-                        metric._name = prefix + name
+                        metric._name = _name_in_group(metric, prefix, group if weighted else [])
                     group.append((metric, weighted))
         used: dict[str, int] = {}
         for metric in self.metrics:
@@ -288,6 +285,14 @@ class CompiledMetrics:
                     metric.update_state(target, output, sample_weight=weight)
                 else:
                     metric.update_state(target, output)
+
+
+def _name_in_group(metric: Any, prefix: str, others: list[tuple[Any, bool]]) -> str:
+    """The metric's name with the prefix of its output, and "weighted_" if one of `others` has it."""
+    name = metric.name.removeprefix(prefix)
+    if any(m.name.removeprefix(prefix) == name for m, _ in others):
+        name = f"weighted_{name}"
+    return prefix + name
 
 
 def _shape(value: Any) -> tuple[Any, ...]:
