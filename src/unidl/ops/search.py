@@ -304,11 +304,11 @@ def unique(
     axis_number = 0 if axis is None else axis_index(axis, len(x.shape))
     keys = items if len(items.shape) == 1 else _slice_ranks(items, axis_number)
     n = ops.shape(keys)[0]
+    filler = 0 if fill_value is None else fill_value
     if size is not None and isinstance(n, int) and n == 0:
         sizes = list(ops.shape(items))
         sizes[axis_number] = size
-        values = ops.full(sizes, 0 if fill_value is None else fill_value, dtype_of(x))
-        nothing = ops.zeros((size,), "int32")
+        values, nothing = ops.full(sizes, filler, dtype_of(x)), ops.zeros((size,), "int32")
         inverse = ops.zeros(ops.shape(x) if axis is None else (0,), "int32")
         asked = (return_index, return_inverse, return_counts)
         more = [r for r, wanted in zip((ops.ones_like(nothing), inverse, nothing), asked, strict=True) if wanted]
@@ -319,15 +319,9 @@ def unique(
     differs = ops.not_equal(ops.getitem(ordered, slice(1, None)), ops.getitem(ordered, slice(None, -1)))
     one = ops.ones_like(ops.getitem(order, slice(None, 1)), "bool")  # none where there are no elements
     new = ops.concatenate([one, differs])
-    if size is None:
-        starts = ops.nonzero(new)[0]
-        filled = None
-        ends = ops.concatenate([ops.getitem(starts, slice(1, None)), _as_tensor(n)])
-        ends = ops.getitem(ends, slice(None, ops.shape(starts)[0]))
-    else:
-        group = ops.cumsum(ops.cast(new, "int32"))
-        bounds = ops.searchsorted(group, ops.arange(1, size + 2, 1, "int32"), "left")
-        starts, ends = ops.getitem(bounds, slice(None, -1)), ops.getitem(bounds, slice(1, None))
+    starts, ends = _runs(new, n, size)
+    filled = None
+    if size is not None:
         count = number(n, "int32")
         filled = ops.greater_equal(starts, count)
         # Places that are filled up take one more element, behind the others: there may be no others.
@@ -338,7 +332,7 @@ def unique(
     first = ops.take(order, starts)
     values = ops.take(items, first, axis_number)
     if filled is not None:
-        rest = ops.full_like(values, 0 if fill_value is None else fill_value)
+        rest = ops.full_like(values, filler)
         shown = ops.reshape(filled, (-1,) + (1,) * (len(items.shape) - 1 - axis_number))
         values = ops.where(shown, rest, values)
         first = ops.where(filled, ops.ones_like(first), first)
@@ -350,12 +344,23 @@ def unique(
         inverse = ops.take(group, places)
         results.append(ops.reshape(inverse, ops.shape(x)) if axis is None else inverse)
     if return_counts:
-        results.append(
-            ops.subtract(ends, starts)
-            if filled is None
-            else ops.where(filled, ops.zeros_like(ends), ops.subtract(ends, starts))
-        )
+        counts = ops.subtract(ends, starts)
+        results.append(counts if filled is None else ops.where(filled, ops.zeros_like(ends), counts))
     return tuple(results) if len(results) > 1 else values
+
+
+def _runs(new: Any, n: Any, size: int | None) -> tuple[Any, Any]:
+    """Where the runs of equal elements start and end (int32), of n elements of which `new` says where a run starts.
+
+    With `size` there are so many: those too many are left out, those that are missing start at n.
+    """
+    if size is None:
+        starts = ops.nonzero(new)[0]
+        ends = ops.concatenate([ops.getitem(starts, slice(1, None)), _as_tensor(n)])
+        return starts, ops.getitem(ends, slice(None, ops.shape(starts)[0]))
+    group = ops.cumsum(ops.cast(new, "int32"))
+    bounds = ops.searchsorted(group, ops.arange(1, size + 2, 1, "int32"), "left")
+    return ops.getitem(bounds, slice(None, -1)), ops.getitem(bounds, slice(1, None))
 
 
 def _as_tensor(size: Any) -> Any:

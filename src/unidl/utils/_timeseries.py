@@ -57,24 +57,7 @@ def timeseries_dataset_from_array(
     """
     series = _array(data)
     total = len(series)
-    if start_index is not None and not 0 <= start_index < max(total, 1):
-        what = "0 or greater" if start_index < 0 else f"lower than the length of the data, {total}"
-        raise ValueError(f"`start_index` must be {what}; received: start_index={start_index}.")
-    if end_index is not None:
-        if start_index and end_index <= start_index:
-            raise ValueError(
-                f"`end_index` must be above `start_index`, where a window begins: it is {end_index}, and "
-                f"start_index={start_index}."
-            )
-        if not 0 < end_index < total:
-            what = "higher than 0" if end_index <= 0 else f"lower than the length of the data, {total}"
-            raise ValueError(f"`end_index` must be {what}; received: end_index={end_index}.")
-    for name, value in (("sampling_rate", sampling_rate), ("sequence_stride", sequence_stride)):
-        if not 0 < value < total:
-            what = "higher than 0" if value <= 0 else f"lower than the length of the data, {total}"
-            raise ValueError(f"`{name}` must be {what}; received: {name}={value}.")
-    if sequence_length < 1:
-        raise ValueError(f"`sequence_length` must be a positive int, not {sequence_length!r}.")
+    _check(total, sequence_length, sequence_stride, sampling_rate, start_index, end_index)
     engines_own = checked_format(format)
     part = slice(start_index or 0, total if end_index is None else end_index)
     series = series[part]
@@ -117,3 +100,36 @@ def timeseries_dataset_from_array(
 
 def _array(value: Any) -> np.ndarray:
     return active.to_numpy(value) if active.is_tensor(value) else np.asarray(value)
+
+
+def _check(
+    total: int,
+    sequence_length: int,
+    sequence_stride: int,
+    sampling_rate: int,
+    start_index: int | None,
+    end_index: int | None,
+) -> None:
+    """Refuse an index or a step outside of `total` time steps.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    if start_index is not None and not 0 <= start_index < max(total, 1):
+        what = "0 or greater" if start_index < 0 else f"lower than the length of the data, {total}"
+        raise ValueError(f"`start_index` must be {what}; received: start_index={start_index}.")
+    if end_index is not None:
+        if start_index and end_index <= start_index:
+            raise ValueError(
+                f"`end_index` must be above `start_index`, where a window begins: it is {end_index}, and "
+                f"start_index={start_index}."
+            )
+        if not 0 < end_index < total:
+            what = "higher than 0" if end_index <= 0 else f"lower than the length of the data, {total}"
+            raise ValueError(f"`end_index` must be {what}; received: end_index={end_index}.")
+    for name, value in (("sampling_rate", sampling_rate), ("sequence_stride", sequence_stride)):
+        if not 0 < value < total:
+            what = "higher than 0" if value <= 0 else f"lower than the length of the data, {total}"
+            raise ValueError(f"`{name}` must be {what}; received: {name}={value}.")
+    if sequence_length < 1:
+        raise ValueError(f"`sequence_length` must be a positive int, not {sequence_length!r}.")
