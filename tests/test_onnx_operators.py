@@ -251,15 +251,19 @@ ELSEWHERE = {"GroupNorm", "LayerNormalization", "SimplifiedLayerNormalization", 
 APART = {"ZipMap"}
 
 
-def test_random_numbers_in_a_dtype_that_engines_may_lack() -> None:
+@pytest.mark.parametrize("given", ["float16", "bfloat16"])
+@pytest.mark.parametrize("wanted", [None, "float32"])
+def test_what_is_certain_happens(given: str, wanted: str | None) -> None:
+    """Bernoulli of probabilities 0 and 1, in dtypes that engines may lack, and in which numbers below 1 are 1."""
     import ml_dtypes
 
-    kind = TensorProto.BFLOAT16
-    x, y = (helper.make_tensor_value_info(n, kind, [3]) for n in "xy")
-    graph = helper.make_graph([helper.make_node("Bernoulli", ["x"], ["y"])], "g", [x], [y])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)])
-    (drawn,) = onnx.prepare(model)([np.array([0, 1, 1], ml_dtypes.bfloat16)])
-    assert drawn.dtype == ml_dtypes.bfloat16 and drawn.astype(float).tolist() == [0, 1, 1]
+    dtype = np.dtype(getattr(ml_dtypes, given, given))
+    kind, result = (helper.np_dtype_to_tensor_dtype(np.dtype(d)) for d in (dtype, wanted or dtype))
+    x, y = (helper.make_tensor_value_info(n, k, [2, 20_000]) for n, k in (("x", kind), ("y", result)))
+    node = helper.make_node("Bernoulli", ["x"], ["y"], dtype=result if wanted else None)
+    model = helper.make_model(helper.make_graph([node], "g", [x], [y]), opset_imports=[helper.make_opsetid("", 22)])
+    (drawn,) = onnx.prepare(model)([np.repeat(np.array([[0], [1]], dtype), 20_000, 1)])
+    assert drawn.dtype == np.dtype(wanted or dtype) and (drawn.astype(float) == [[0], [1]]).all()
 
 
 @pytest.mark.once

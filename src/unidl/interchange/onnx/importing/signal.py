@@ -174,8 +174,9 @@ _random(False)
 @operator("Bernoulli", apart=True)
 def _bernoulli(call: Call, x: Any) -> Any:
     dtype = dtype_name(call.get("dtype")) if call.has("dtype") else dtype_of(x)
-    drawn = ops.cast(random.uniform(shape_of(x), seed=_seed(call)), dtype_of(x))
-    return cast(ops.less(drawn, x), dtype)
+    # In float32: a number below 1 may be 1 in fewer bits, and what has the probability 1 always happens.
+    drawn = random.uniform(shape_of(x), seed=_seed(call))
+    return cast(ops.less(drawn, cast(x, "float32")), dtype)
 
 
 @operator("Multinomial", apart=True)
