@@ -62,7 +62,7 @@ def with_part(node: Node, before: list[Node]) -> Node:
     return replace(node, attributes={**node.attributes, "part": part})
 
 
-@operator("Gradient", domain=PREVIEW, body=True)
+@operator("Gradient", domain=PREVIEW, apart=True)
 def _gradient(call: Call, *inputs: Any) -> Any:
     """∂y/∂x for each x of ``xs``, where the values of ``xs`` and ``zs`` are the inputs; for all of y, its sum."""
     part, count = call.body("part"), len(call.need("xs"))
