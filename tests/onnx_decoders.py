@@ -75,6 +75,45 @@ _GROUPED = [
     grouped(1, 3, 2, outputs=(*_OUT, "qk"), qk_output=2),
 ]
 
+_KEPT = {8: ("int8", -128, 128, 16), 4: ("uint8", 0, 256, 8)}
+
+
+def windowed(batch: int, steps: int, total: int, capacity: int = 5, window: int = 4, **attributes: Any) -> One:
+    """A cache that holds a window only."""
+    attributes = {"local_window_size": window, "sliding_window_cache": 1, **attributes}
+    return grouped(batch, steps, room=capacity, total=total, **attributes)
+
+
+def quantized(case: One, bits: int, each: bool = False) -> One:
+    """The same with a cache of 8 or 4 bits; `each` channel has a scale, or all have one."""
+    dtype, low, high, size = _KEPT[bits]
+    caches = {n: _whole(low, high, *case.inputs[n].shape[:3], size, dtype=dtype) for n in ("k0", "v0")}
+    scales = {
+        n: _R.uniform(0.01, 0.02, (1, 2, 1, 16) if each else (1,)) * (8 if bits == 4 else 1) for n in ("ks", "vs")
+    }
+    more = {n: case.inputs.get(n) for n in ("cos", "sin", "places", "bias", "sink")}
+    inputs = {**case.inputs, **more, **caches, **{n: v.astype("float32") for n, v in scales.items()}}
+    kind = "PER_CHANNEL" if each else "PER_TENSOR"
+    given = {"k_quant_type": kind, "v_quant_type": kind, "kv_cache_bit_width": bits}
+    return case._replace(inputs=inputs, attributes={**case.attributes, **given})
+
+
+#: Caches that are windows, or quantized.
+CACHES = [
+    *[windowed(1, 1, total) for total in (3, 5, 6, 7, 8)],
+    *[windowed(1, steps, total) for steps, total in ((3, 3), (6, 6), (9, 9), (3, 8), (6, 11))],
+    windowed(1, 2, 9, 4, 4),
+    windowed(1, 2, 12, 9, 4),
+    windowed(2, 1, 7, ends=[4, 6]),
+    windowed(2, 1, 7, ends=[1, 6], packed=True, turns=_TURNS, do_rotary=1, softcap=3.0),
+    windowed(2, 1, 7, more={**_NO_PLACES, "bias": _f(2, 4, 1, 7)}, smooth_softmax=1),
+    windowed(1, 3, 8, more={**_NO_PLACES, "bias": _f(1, 1, 3, 8), "sink": _f(4)}),
+    *[quantized(grouped(2, 1, 4), bits, each) for bits in _KEPT for each in (False, True)],
+    quantized(grouped(1, 3, 4, local_window_size=3, softcap=5.0, turns=_TURNS, do_rotary=1), 8, True),
+    quantized(grouped(2, 1, room=9, total=5, ends=[2, 4]), 4),
+    quantized(windowed(2, 1, 7, ends=[4, 6]), 8),
+]
+
 #: Those in which elements of a batch have different lengths: what lies behind these may be anything.
 RAGGED = [
     grouped(2, 1, 6, ends=[4, 6]),

@@ -114,7 +114,7 @@ def _gather_block_quantized(call: Call, data: Any, indices: Any, scales: Any, ze
         return ops.take(x, ops.zeros_like(places) if shape_of(x)[axis] == 1 else places, axis)
 
     def numbers(x: Any) -> Any:
-        return _parts_of_bytes(rows(x), bits)
+        return parts_of_bytes(rows(x), bits)
 
     def spread(x: Any, axis: int) -> Any:
         """What holds for a block, for each number in it."""
@@ -133,7 +133,7 @@ def _gather_block_quantized(call: Call, data: Any, indices: Any, scales: Any, ze
     return ops.where(inside, y, ops.zeros_like(y))
 
 
-def _parts_of_bytes(x: Any, bits: int) -> Any:
+def parts_of_bytes(x: Any, bits: int) -> Any:
     """Bytes as float32 numbers; those of fewer bits lie side by side along the last axis, the lowest bits first."""
     if bits == 8:
         return ops.cast(x, "float32")
@@ -143,4 +143,4 @@ def _parts_of_bytes(x: Any, bits: int) -> Any:
     return ops.cast(ops.reshape(ops.stack(parts, -1), (*before, last * len(parts))), "float32")
 
 
-__all__ = ["rotated"]
+__all__ = ["parts_of_bytes", "rotated"]

@@ -6,12 +6,12 @@ from typing import Any
 
 from unidl import ops
 from unidl.graph.symbolic import Dim
-from unidl.interchange.onnx._structures import DataDependentError
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, shape_of
 from unidl.interchange.onnx.importing.attention import NEVER, joined_heads, repeated, split_heads
 from unidl.interchange.onnx.importing.embeddings import rotated
+from unidl.interchange.onnx.importing.key_caches import bias_at, cache_form, full, windowed
 
 
 @operator("GroupQueryAttention", domain=MICROSOFT)
@@ -21,15 +21,8 @@ def _group_query_attention(
     q_norm: Any = None, k_norm: Any = None, counts: Any = None,
 ) -> Any:  # fmt: skip
     """Attention to `total` keys at most: of each batch element the first ``ends + 1``, the new ones last among them."""
-    _check(call, k_scale, v_scale)
-    heads, groups = call.need("num_heads"), call.need("kv_num_heads")
-    if k is None:  # packed
-        size = shape_of(q)[-1] // (heads + 2 * groups)
-        q, k, v = ops.split(q, [heads * size, (heads + groups) * size], -1)
-    q, k, v = split_heads(q, heads), split_heads(k, groups), split_heads(v, groups)
-    if q_norm is not None:
-        q = ops.rms_normalization(q, q_norm, -1, _epsilon(call, "q"))
-        k = ops.rms_normalization(k, k_norm, -1, _epsilon(call, "k"))
+    heads = call.need("num_heads")
+    q, k, v = _projections(call, q, k, v, q_norm, k_norm)
     steps = shape_of(q)[2]
     ends = ops.add(ops.reshape(ops.cast(ends, "int64"), (-1, 1)), 1)
     counts = _least(ends, q) if counts is None else ops.reshape(ops.cast(counts, "int64"), (-1, 1))
@@ -37,34 +30,38 @@ def _group_query_attention(
     rows = ops.add(before, ops.expand_dims(ops.arange(steps, dtype="int64"), 0))
     if call.get("do_rotary", 0):
         places = rows if places is None else _placed(call, places, total, q)
-        turned = [rotated(x, places, cosines, sines, bool(call.get("rotary_interleaved", 0))) for x in (q, k)]
-        q, k = turned
+        q, k = (rotated(x, places, cosines, sines, bool(call.get("rotary_interleaved", 0))) for x in (q, k))
     longest = call.integers(total, "the total length")[0]
-    present = tuple(_cached(call, x, past, before, counts, longest) for x, past in ((k, past_k), (v, past_v)))
-    k, v = (repeated(ops.getitem(x, (slice(None), slice(None), slice(0, longest))), heads) for x in present)
+    forms = [cache_form(call, "k", past_k, k_scale), cache_form(call, "v", past_v, v_scale)]
+    new = [form.codes(x) for form, x in zip(forms, (k, v), strict=True)]
+    past = [None if x is None else form.read(x) for form, x in zip(forms, (past_k, past_v), strict=True)]
+    cached = windowed if call.get("sliding_window_cache", 0) else full
+    present, seen_of, places = cached(call, new, past, ends, counts, longest)
+    k, v = (repeated(ops.cast(form.values(x), dtype_of(q)), heads) for form, x in zip(forms, seen_of, strict=True))
     scores = ops.multiply(ops.matmul(q, ops.swapaxes(k, -1, -2)), call.get("scale", 0.0) or shape_of(q)[-1] ** -0.5)
     if cap := call.get("softcap", 0.0):
         scores = ops.multiply(ops.tanh(ops.divide(scores, cap)), cap)
     if bias is not None:
-        scores = ops.add(scores, bias)
-    columns = ops.arange(shape_of(k)[2], dtype="int64")
-    seen = _seen(
-        call, ops.reshape(columns, (1, 1, 1, -1)), ops.expand_dims(rows, (1, 3)), ops.expand_dims(ends, (1, 3))
-    )
+        scores = ops.add(scores, bias if cached is full else bias_at(bias, places))
+    seen = _seen(call, ops.expand_dims(places, (1, 2)), ops.expand_dims(rows, (1, 3)), ops.expand_dims(ends, (1, 3)))
     scores = ops.where(seen, scores, ops.full((), NEVER, dtype_of(scores)))
     weights = _weights(call, scores, sink)
     y = joined_heads(ops.matmul(weights, v))
     products = scores if call.get("qk_output", 0) == 1 else weights
-    return (y, *present, products)[: len(call.node.outputs)]
+    return (y, *[form.stored(x) for form, x in zip(forms, present, strict=True)], products)[: len(call.node.outputs)]
 
 
-def _check(call: Call, k_scale: Any, v_scale: Any) -> None:
-    """Raises OnnxError for caches in forms other than plain ones."""
-    kinds = [call.get(n, "NONE") for n in ("k_quant_type", "v_quant_type")]
-    if kinds != ["NONE", "NONE"] or k_scale is not None or v_scale is not None:
-        raise call.error(f"caches that are quantized ({', '.join(kinds)}) are not read; export the model without that")
-    if call.get("sliding_window_cache", 0):
-        raise call.error("caches that hold a window only (sliding_window_cache) are not read; use a full-length one")
+def _projections(call: Call, q: Any, k: Any, v: Any, q_norm: Any, k_norm: Any) -> tuple[Any, Any, Any]:
+    """Queries, keys and values as (batch, heads, steps, size); if there are no keys, all three lie in `q`."""
+    heads, groups = call.need("num_heads"), call.need("kv_num_heads")
+    if k is None:
+        size = shape_of(q)[-1] // (heads + 2 * groups)
+        q, k, v = ops.split(q, [heads * size, (heads + groups) * size], -1)
+    q, k, v = split_heads(q, heads), split_heads(k, groups), split_heads(v, groups)
+    if q_norm is not None:
+        q = ops.rms_normalization(q, q_norm, -1, _epsilon(call, "q"))
+        k = ops.rms_normalization(k, k_norm, -1, _epsilon(call, "k"))
+    return q, k, v
 
 
 def _epsilon(call: Call, which: str) -> float:
@@ -83,21 +80,6 @@ def _placed(call: Call, places: Any, total: Any, q: Any) -> Any:
     if call.integers(total, "the total length")[0] != steps:
         return places
     return ops.add(ops.getitem(places, (0, 0)), ops.arange(steps, dtype=dtype_of(places)))
-
-
-def _cached(call: Call, new: Any, past: Any, before: Any, counts: Any, longest: Any) -> Any:
-    """The cache with new steps behind the `before` first ones: (batch, heads, room, size)."""
-    if past is None:
-        return new
-    have, steps = shape_of(past)[2], shape_of(new)[2]
-    if isinstance(have, Dim) or isinstance(longest, Dim) or isinstance(steps, Dim):
-        raise DataDependentError(f"{call.node}: the length of the cache is known only when the model runs.")
-    columns = ops.arange(max(have, longest), dtype="int64")
-    step = ops.subtract(columns, before)
-    fresh = ops.logical_and(ops.greater_equal(step, 0), ops.less(step, counts))
-    kept = ops.minimum(columns, max(have - 1, 0))
-    source = ops.where(fresh, ops.add(step, have), ops.add(kept, ops.zeros_like(step)))
-    return ops.take_along_axis(ops.concatenate([past, new], 2), ops.expand_dims(source, (1, 3)), 2)
 
 
 def _seen(call: Call, columns: Any, rows: Any, ends: Any) -> Any:
