@@ -194,3 +194,8 @@ def _dropped(call: Call, x: Any, rate: float) -> Any:
     kept = ops.greater_equal(random.uniform(shape_of(x), seed=None if seed is None else int(seed)), rate)
     scaled = ops.multiply(ops.multiply(x, ops.cast(kept, dtype_of(x))), np.asarray(1 / (1 - rate), dtype_of(x)))
     return (scaled, kept) if call.wants(1) else scaled
+
+
+@operator("ScaledSiLU", domain=MICROSOFT)
+def _scaled_silu(call: Call, x: Any, scale: Any = None) -> Any:
+    return ops.silu(ops.multiply(x, call.get("alpha", 1.0) if scale is None else ops.cast(scale, dtype_of(x))))

@@ -9,7 +9,7 @@ import numpy as np
 from unidl import ops
 from unidl.interchange.onnx._tensors import text
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._table import ML, operator
+from unidl.interchange.onnx.importing._table import MICROSOFT, ML, operator
 from unidl.interchange.onnx.importing._values import dtype_of, shape_of
 
 
@@ -327,6 +327,16 @@ def _member_sets(values: Any) -> list[set[float]]:
         else:
             sets[-1].add(float(value))
     return sets
+
+
+@operator("CDist", domain=MICROSOFT)
+def _distances(call: Call, a: Any, b: Any) -> Any:
+    """Distances of each row of `a` to each row of `b`."""
+    metric = call.get("metric", "sqeuclidean")
+    if metric not in ("sqeuclidean", "euclidean"):
+        raise call.error(f"the metric {metric!r} is unknown; known are 'sqeuclidean' and 'euclidean'")
+    squares = ops.sum(ops.square(ops.subtract(ops.expand_dims(a, 1), ops.expand_dims(b, 0))), -1)
+    return squares if metric == "sqeuclidean" else ops.sqrt(squares)
 
 
 __all__ = ["labelled", "of_two_classes", "transformed"]

@@ -70,8 +70,11 @@ def _eye_like(call: Call, x: Any) -> Any:
 
 
 @operator("Range")
-def _range(call: Call, start: Any, limit: Any, delta: Any) -> Any:
-    parts = [on_host(v, f"{call.node}: a bound") for v in (start, limit, delta)]
+@operator("Range", domain=MICROSOFT)
+def _range(call: Call, start: Any, limit: Any, delta: Any = None) -> Any:
+    parts = [on_host(v, f"{call.node}: a bound") for v in (start, limit) + (() if delta is None else (delta,))]
+    if delta is None:
+        parts.append(np.ones((), parts[0].dtype))
     if any(p.dtype == object for p in parts):
         first, last, step = (p.reshape(()).item() for p in parts)
         if isinstance(step, Dim) or step != 1:

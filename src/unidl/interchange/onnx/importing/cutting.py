@@ -189,3 +189,14 @@ def _fill(value: Any, dtype: str) -> Any:
     if value is None:
         return None
     return bool(value) if dtype == "bool" else float(value) if dtype.startswith(("float", "bfloat")) else int(value)
+
+
+@operator("UnfoldTensor", domain=MICROSOFT)
+def _unfold(call: Call, x: Any) -> Any:
+    """Slices along a dimension; their elements come along a new one at the end."""
+    axis = call.axis(call.get("dim", -1), rank_of(x), "dim")
+    step, size = call.get("step", 1), call.need("size")
+    count = (shape_of(x)[axis] - size) // step + 1
+    before = [slice(None)] * axis
+    parts = [ops.getitem(x, (*before, slice(i, i + (count - 1) * step + 1, step))) for i in range(size)]
+    return ops.stack(parts, -1)

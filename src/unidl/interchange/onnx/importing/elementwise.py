@@ -12,7 +12,7 @@ from unidl.dtypes import is_float
 from unidl.interchange.onnx.importing import _sizes
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._host import np_dtype
-from unidl.interchange.onnx.importing._table import TABLE, Entry, operator, put
+from unidl.interchange.onnx.importing._table import MICROSOFT, TABLE, Entry, operator, put
 from unidl.interchange.onnx.importing._values import as_tensor, dtype_of, has_sizes, is_host, rank_of, shape_of
 
 #: Operators of one input that are one op, and have no attributes.
@@ -227,3 +227,10 @@ def _scale(call: Call, x: Any) -> Any:
 def _image_scaler(call: Call, x: Any) -> Any:
     bias = np.asarray(call.get("bias", [0.0]), dtype_of(x)).reshape(-1, 1, 1)
     return ops.add(ops.multiply(x, call.get("scale", 1.0)), bias)
+
+
+@operator("GatedAdd", domain=MICROSOFT)
+def _gated_add(call: Call, x: Any, y: Any, gate: Any, weight: Any = None) -> Any:
+    if weight is not None:
+        raise call.error("a gate that is projected (gate_weight) is for CUDA only, and is not read")
+    return ops.add(x, ops.multiply(y, gate))

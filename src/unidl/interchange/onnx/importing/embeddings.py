@@ -72,12 +72,47 @@ def _rotary_embedding(call: Call, x: Any, positions: Any, cosines: Any, sines: A
     return joined_heads(y) if flat else y
 
 
+@operator("MRotaryEmbedding", domain=MICROSOFT)
+def _multimodal_rotary_embedding(call: Call, x: Any, positions: Any, cosines: Any, sines: Any) -> Any:
+    """Angles of three positions of each token (time, height, width): each column of the tables takes one of them."""
+    heads, half = call.get("num_heads", 0), shape_of(cosines)[-1]
+    flat = rank_of(x) == 3
+    if flat:
+        size = shape_of(x)[-1] // heads if heads else 2 * half
+        x = split_heads(x, shape_of(x)[-1] // size)
+    which = _sections(call, half)
+
+    def chosen(table: Any) -> Any:
+        time, height, width = (ops.take(table, ops.getitem(positions, i), 0) for i in range(3))
+        return ops.where(which == 1, height, ops.where(which == 2, width, time))
+
+    y = turned(x, chosen(cosines), chosen(sines), bool(call.get("interleaved", 0)))
+    return joined_heads(y) if flat else y
+
+
+def _sections(call: Call, half: int) -> np.ndarray:
+    """Which of the three positions each column takes: one after the other, or in turns while a section lasts."""
+    sections = list(call.need("mrope_section"))
+    if len(sections) != 3 or sum(sections) != half:
+        raise call.error(f"mrope_section {sections} must be three numbers whose sum is {half}")
+    if not call.get("mrope_layout", 0):
+        return np.repeat(np.arange(3), sections)
+    which = np.zeros(half, np.int64)
+    for place in (1, 2):
+        which[place : 3 * sections[place] : 3] = place
+    return which
+
+
 def rotated(x: Any, places: Any, cosines: Any, sines: Any, interleaved: bool) -> Any:
     """(batch, heads, time, size) turned by the angles of `places`, (time,) or (batch, time), as far as these go."""
-    cos, sin = (ops.take(t, places, 0) for t in (cosines, sines))
+    return turned(x, ops.take(cosines, places, 0), ops.take(sines, places, 0), interleaved)
+
+
+def turned(x: Any, cos: Any, sin: Any, interleaved: bool) -> Any:
+    """(batch, heads, time, size) turned by angles of these cosines and sines, (time, half) or (batch, time, half)."""
     if rank_of(cos) == 3:
         cos, sin = ops.expand_dims(cos, 1), ops.expand_dims(sin, 1)
-    width = 2 * shape_of(cosines)[-1]
+    width = 2 * shape_of(cos)[-1]
     part, rest = ops.getitem(x, (..., slice(0, width))), ops.getitem(x, (..., slice(width, None)))
     if interleaved:
         a, b = ops.getitem(part, (..., slice(0, None, 2))), ops.getitem(part, (..., slice(1, None, 2)))
@@ -86,10 +121,10 @@ def rotated(x: Any, places: Any, cosines: Any, sines: Any, interleaved: bool) ->
     real = ops.subtract(ops.multiply(a, cos), ops.multiply(b, sin))
     imaginary = ops.add(ops.multiply(a, sin), ops.multiply(b, cos))
     if interleaved:
-        turned = ops.reshape(ops.stack([real, imaginary], -1), shape_of(part))
+        y = ops.reshape(ops.stack([real, imaginary], -1), shape_of(part))
     else:
-        turned = ops.concatenate([real, imaginary], -1)
-    return ops.concatenate([turned, rest], -1) if shape_of(x)[-1] != width else turned
+        y = ops.concatenate([real, imaginary], -1)
+    return ops.concatenate([y, rest], -1) if shape_of(x)[-1] != width else y
 
 
 @operator("GatherBlockQuantized", domain=MICROSOFT)
@@ -143,4 +178,4 @@ def parts_of_bytes(x: Any, bits: int) -> Any:
     return ops.cast(ops.reshape(ops.stack(parts, -1), (*before, last * len(parts))), "float32")
 
 
-__all__ = ["parts_of_bytes", "rotated"]
+__all__ = ["parts_of_bytes", "rotated", "turned"]

@@ -10,7 +10,7 @@ from unidl import ops
 from unidl.interchange.onnx._structures import DataDependentError
 from unidl.interchange.onnx.importing import _host
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._table import operator
+from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import (
     as_tensor,
     dtype_of,
@@ -107,6 +107,7 @@ def _scatter_nd(call: Call, x: Any, indices: Any, updates: Any) -> Any:
 
 
 @operator("GatherND", host=True)
+@operator("GatherND", domain=MICROSOFT, host=True)
 def _gather_nd(call: Call, x: Any, indices: Any) -> Any:
     batch = call.get("batch_dims", 0)
     if not batch:
@@ -210,15 +211,27 @@ def _compress(call: Call, x: Any, condition: Any) -> Any:
 def _unique(call: Call, x: Any) -> Any:
     array = on_host(x, f"{call.node}: the input")
     axis = call.get("axis")
+    values, first, inverse, counts = _distinct(array, axis, bool(call.get("sorted", 1)))
+    return (enter(values), first, inverse, counts)
+
+
+@operator("Unique", domain=MICROSOFT, host=True)
+def _unique_in_order(call: Call, x: Any) -> Any:
+    values, _, inverse, counts = _distinct(on_host(x, f"{call.node}: the input"), None, False)
+    return (enter(values), inverse, counts)
+
+
+def _distinct(array: np.ndarray, axis: int | None, in_order: bool) -> tuple[np.ndarray, ...]:
+    """Distinct values, sorted or as they come first; where they come first; which one each element is; how many."""
     values, first, inverse, counts = np.unique(array, True, True, True, axis=axis)
     inverse = inverse.reshape(-1)
-    if not call.get("sorted", 1):
+    if not in_order:
         order = np.argsort(first, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         values, first = np.take(values, order, axis or 0), first[order]
         inverse, counts = rank[inverse], counts[order]
-    return (enter(values), first.astype(np.int64), inverse.astype(np.int64), counts.astype(np.int64))
+    return values, first.astype(np.int64), inverse.astype(np.int64), counts.astype(np.int64)
 
 
 @operator("ArrayFeatureExtractor", domain="ai.onnx.ml")

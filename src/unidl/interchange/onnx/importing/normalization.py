@@ -168,3 +168,29 @@ def _lrn(call: Call, x: Any) -> Any:
     for i in range(1, before + after + 1):
         total = ops.add(total, ops.getitem(squares, (slice(None), slice(i, i + channels))))
     return ops.divide(x, ops.power(ops.add(ops.multiply(total, alpha / size), k), beta))
+
+
+def _narrowed(x: Any, scale: Any, epsilon: float) -> Any:
+    """The last axis in groups of as many elements as `scale` has, each divided by its root mean square."""
+    groups = ops.reshape(x, (*shape_of(x)[:-1], -1, shape_of(scale)[-1]))
+    return ops.reshape(_rms(groups, scale, (rank_of(groups) - 1,), epsilon), shape_of(x))
+
+
+@operator("GatedRMSNorm", domain=MICROSOFT)
+def _gated_rms_norm(call: Call, x: Any, scale: Any, gate: Any) -> Any:
+    name = call.get("activation", "silu")
+    opened = ops.sigmoid(gate) if name == "sigmoid" else ops.silu(gate)
+    return ops.multiply(_narrowed(x, scale, call.get("epsilon", 1e-5)), opened)
+
+
+@operator("BranchwiseRMSNorm", domain=MICROSOFT)
+def _branchwise_rms_norm(call: Call, x: Any, scale: Any = None) -> Any:
+    """Root mean squares of each branch: along the last axis, which holds `num_branches` of them if that is given."""
+    count = call.get("num_branches", 0)
+    branches = ops.reshape(x, (*shape_of(x)[:-1], count, shape_of(x)[-1] // count)) if count else x
+    size = shape_of(branches)[-1]
+    if scale is None:
+        scale = ops.ones((size,), dtype_of(x))
+    elif rank_of(scale) == 1 and shape_of(scale)[0] != size:
+        scale = ops.reshape(scale, (-1, size))
+    return ops.reshape(_rms(branches, scale, (rank_of(branches) - 1,), call.get("epsilon", 1e-5)), shape_of(x))

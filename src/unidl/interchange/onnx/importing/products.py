@@ -8,6 +8,7 @@ from unidl import ops
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of
+from unidl.interchange.onnx.importing.casting import cast
 
 
 @operator("MatMul", host=True)
@@ -41,7 +42,8 @@ def _fused_gemm(call: Call, a: Any, b: Any, c: Any = None) -> Any:
 
     y = _gemm(call, a, b, c)
     name = call.get("activation")
-    return activation(call, name, call.get("activation_alpha"), call.get("activation_beta"))(y) if name else y
+    second = call.get("activation_beta", call.get("activation_gamma"))
+    return activation(call, name, call.get("activation_alpha"), second)(y) if name else y
 
 
 @operator("FusedMatMul TransposeMatMul", domain=MICROSOFT)
@@ -54,6 +56,12 @@ def _fused_matmul(call: Call, a: Any, b: Any) -> Any:
             x = ops.swapaxes(x, -1, -2)
         a, b = (x, b) if first else (a, x)
     return _scaled(call, ops.matmul(a, b), call.get("alpha", 1.0))
+
+
+@operator("MatMulInteger16", domain=MICROSOFT)
+def _matmul_integer_16(call: Call, a: Any, b: Any) -> Any:
+    wide = [cast(x, "float64") for x in (a, b)]  # exact up to 53 bits
+    return cast(ops.matmul(*wide), "uint32" if {dtype_of(a), dtype_of(b)} == {"uint16"} else "int32")
 
 
 @operator("Einsum")

@@ -181,7 +181,7 @@ def _qlinear_matmul(
 
 
 @operator("QLinearConv")
-def _qlinear_conv(
+def qlinear_conv(
     call: Call, x: Any, x_scale: Any, xz: Any, w: Any, w_scale: Any, wz: Any, y_scale: Any, yz: Any, bias: Any = None
 ) -> Any:
     exact = convolve(call, _centred(x, xz, "float64"), _centred(w, _per_filter(wz, w), "float64"))
@@ -238,42 +238,6 @@ def _rounded(x: Any) -> Any:
     scale = ops.where(ops.equal(scale, 0.0), ops.ones_like(scale), scale)
     steps = ops.clip(ops.add(ops.round(ops.divide(x, scale)), zero), 0.0, 255.0)
     return ops.multiply(ops.subtract(steps, zero), scale)
-
-
-@operator("MatMulNBits", domain=MICROSOFT)
-def _matmul_nbits(
-    call: Call, a: Any, b: Any, scales: Any, zeros: Any = None, groups: Any = None, bias: Any = None
-) -> Any:
-    """A product with weights of 2 to 8 bits, packed in blocks along the inner dimension: (columns, blocks, bytes)."""
-    columns, inner = call.need("N"), call.need("K")
-    bits, block = call.get("bits", 4), call.need("block_size")
-    blocks = -(-inner // block)
-    packed = call.array(b, "the packed weights").reshape(columns, blocks, -1)
-    weights = unpacked(packed, bits)[..., :block].astype(np.float32)
-    scale = on_host(scales).astype(np.float32).reshape(columns, blocks, 1)
-    if zeros is None:
-        zero: Any = np.float32(2 ** (bits - 1))
-    else:
-        given = call.array(zeros, "the zero points")
-        if given.dtype == np.uint8:
-            given = unpacked(given.reshape(columns, -1), bits)[:, :blocks]
-        zero = given.astype(np.float32).reshape(columns, blocks, 1)
-    dense = ((weights - zero) * scale).reshape(columns, -1)[:, :inner]
-    if groups is not None:  # columns of the input in another order
-        order = call.array(groups, "the group index").reshape(-1)[:inner]
-        dense = (
-            weights.reshape(columns, -1)[:, :inner]
-            - np.take_along_axis(np.broadcast_to(zero, scale.shape)[..., 0], order[None], 1)
-        ) * np.take_along_axis(scale[..., 0], order[None].repeat(columns, 0), 1)
-    y = ops.matmul(a, dense.T.astype(_host.np_dtype(dtype_of(a))))
-    return y if bias is None else ops.add(y, bias)
-
-
-def unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
-    """Unsigned numbers of `bits` bits out of bytes, the lowest bits first, along the last axis."""
-    each = np.unpackbits(packed.astype(np.uint8), axis=-1, bitorder="little")
-    each = each[..., : each.shape[-1] // bits * bits].reshape(*packed.shape[:-1], -1, bits)
-    return (each << np.arange(bits, dtype=np.uint8)).sum(-1).astype(np.uint8)
 
 
 # -- float operators on quantized tensors ----------------------------------------------------------
@@ -374,4 +338,4 @@ def _qgemm(
     return y if y_scale is None else quantized(call, y, y_scale, yz, dtype_of(yz))
 
 
-__all__ = ["dequantized", "limits", "quantized", "unpacked"]
+__all__ = ["dequantized", "limits", "qlinear_conv", "quantized"]

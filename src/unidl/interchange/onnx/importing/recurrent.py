@@ -26,6 +26,8 @@ _PARAMETRIC: dict[str, tuple[Callable[..., Any], float, float]] = {
     "scaledtanh": (lambda x, a, b: ops.multiply(ops.tanh(ops.multiply(x, b)), a), 1.0, 1.0),
     "hardsigmoid": (lambda x, a, b: ops.clip(ops.add(ops.multiply(x, a), b), 0.0, 1.0), 0.2, 0.5),
     "elu": (lambda x, a, b: ops.elu(x, a), 1.0, 0.0),
+    "celu": (lambda x, a, b: ops.celu(x, a), 1.0, 0.0),
+    "selu": (lambda x, a, b: ops.multiply(ops.elu(x, a), b), 1.67326319217681884765625, 1.05070102214813232421875),
 }
 
 

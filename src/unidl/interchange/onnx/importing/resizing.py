@@ -12,7 +12,7 @@ from unidl import ops
 from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._sizes import same_size
-from unidl.interchange.onnx.importing._table import operator
+from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
 from unidl.interchange.onnx.importing.stretching import stretched
 
@@ -266,6 +266,7 @@ def _affine_grid(call: Call, theta: Any, size: Any) -> Any:
 
 
 @operator("GridSample", 16)
+@operator("GridSample", domain=MICROSOFT)
 def _grid_sample(call: Call, x: Any, grid: Any) -> Any:
     n = rank_of(x) - 2
     mode = {"bilinear": "linear", "bicubic": "cubic"}.get(m := call.get("mode", "linear"), m)
@@ -426,3 +427,35 @@ def _corner_matrices(places: np.ndarray, size: int) -> list[np.ndarray]:
         matrix[lines, index] = np.where(valid, weight, 0)
         matrices.append(matrix)
     return matrices
+
+
+@operator("CropAndResize", domain=MICROSOFT)
+def _crop_and_resize(call: Call, x: Any, boxes: Any, batch: Any, size: Any) -> Any:
+    """Boxes (y1, x1, y2, x2) of images, from 0 to 1, read at points that are spread evenly from edge to edge."""
+    height, width = call.integers(size, "the crop size")
+    call.room([height, width])
+    mode = call.get("mode", "bilinear")
+    rows, columns = shape_of(x)[2:]
+    images = ops.take(x, batch, 0)
+
+    def line(low: Any, high: Any, length: int, count: int) -> tuple[Any, Any]:
+        """Matrices (boxes, count, length) that read a line, and whether their points lie on it."""
+        low, high = (ops.expand_dims(v, 1) for v in (low, high))
+        if count > 1:
+            share = (np.arange(count) / (count - 1)).astype(np.float32)
+            places = ops.multiply(ops.add(low, ops.multiply(ops.subtract(high, low), share)), float(length - 1))
+        else:
+            places = ops.multiply(ops.add(low, high), 0.5 * (length - 1))
+        inside = ops.logical_and(ops.greater_equal(places, 0.0), ops.less_equal(places, float(length - 1)))
+        if mode == "nearest":
+            places = ops.floor(ops.add(places, 0.5))
+        away = ops.absolute(ops.subtract(ops.expand_dims(places, -1), np.arange(length, dtype=np.float32)))
+        return ops.maximum(ops.subtract(1.0, away), 0.0), inside
+
+    y1, x1, y2, x2 = (ops.cast(ops.getitem(boxes, (slice(None), i)), "float32") for i in range(4))
+    down, fits_down = line(y1, y2, rows, height)
+    across, fits_across = line(x1, x2, columns, width)
+    y = ops.matmul(ops.expand_dims(down, 1), ops.cast(images, "float32"))
+    y = ops.matmul(y, ops.swapaxes(ops.expand_dims(across, 1), -1, -2))
+    fits = ops.logical_and(ops.expand_dims(fits_down, (1, 3)), ops.expand_dims(fits_across, (1, 2)))
+    return ops.cast(ops.where(fits, y, float(call.get("extrapolation_value", 0.0))), dtype_of(x))

@@ -8,7 +8,7 @@ from typing import Any
 from unidl import ops
 from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._table import operator
+from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import is_host, rank_of, shape_of, sizes
 
 
@@ -187,3 +187,8 @@ def _reverse_sequence(call: Call, x: Any, lengths: Any) -> Any:
     places = ops.reshape(places, (*shape_of(places), *[1] * (rank_of(x) - 2)))
     turned = ops.take_along_axis(moved, ops.broadcast_to(places, shape_of(moved)), 1)
     return ops.moveaxis(turned, (0, 1), (batch, time))
+
+
+@operator("ExpandDims", domain=MICROSOFT, host=True)
+def _expand_dims(call: Call, x: Any, axis: Any) -> Any:
+    return call.ops.expand_dims(x, int(call.number(axis, "the axis")))

@@ -100,3 +100,47 @@ def _tf_idf_vectorizer(call: Call, x: Any) -> Any:
     mode = call.need("mode")
     result = counts if mode == "TF" else (counts > 0) * by_place if mode == "IDF" else counts * by_place
     return result[0].astype(np.float32) if array.ndim < 2 else result.astype(np.float32)
+
+
+@operator("NGramRepeatBlock", domain=MICROSOFT, host=True)
+def _ngram_repeat_block(call: Call, words: Any, scores: Any) -> Any:
+    """Scores of next words (batch, vocabulary): minus infinity for those that would repeat a run of words."""
+    size = call.need("ngram_size")
+    words, result = call.array(words, "the words"), call.array(scores, "the scores").copy()
+    for row, line in zip(result, words.tolist(), strict=True):
+        last = line[len(line) - size + 1 :]
+        for start in range(len(line) - size + 1):
+            if line[start : start + size - 1] == last:
+                row[line[start + size - 1]] = -np.inf
+    return result
+
+
+@operator("MurmurHash3", domain=MICROSOFT, host=True)
+def _murmur_hash(call: Call, x: Any) -> Any:
+    """MurmurHash3_x86_32 of texts and numbers (A. Appleby, public domain)."""
+    seed = call.get("seed", 0)
+    array = call.array(x, "the input")
+    items = [str(v).encode() if array.dtype == object else v.tobytes() for v in array.reshape(-1)]
+    hashes = np.array([murmur3(item, seed) for item in items], np.uint32).reshape(array.shape)
+    return hashes if call.get("positive", 1) else hashes.astype(np.int32)
+
+
+def murmur3(data: bytes, seed: int) -> int:
+    """The 32 bits that MurmurHash3_x86_32 makes of `data`."""
+    word = 0xFFFFFFFF
+
+    def turned(value: int, bits: int) -> int:
+        return (value << bits | value >> (32 - bits)) & word
+
+    def mixed(value: int) -> int:
+        return turned(value * 0xCC9E2D51 & word, 15) * 0x1B873593 & word
+
+    state, whole = seed & word, len(data) // 4 * 4
+    for i in range(0, whole, 4):
+        state = (turned(state ^ mixed(int.from_bytes(data[i : i + 4], "little")), 13) * 5 + 0xE6546B64) & word
+    if whole < len(data):
+        state ^= mixed(int.from_bytes(data[whole:], "little"))
+    state ^= len(data)
+    state = (state ^ state >> 16) * 0x85EBCA6B & word
+    state = (state ^ state >> 13) * 0xC2B2AE35 & word
+    return state ^ state >> 16

@@ -168,7 +168,7 @@ def _activated(call: Call, y: Any) -> Any:
 
 
 @operator("ConvTranspose")
-def _conv_transpose(call: Call, x: Any, kernel: Any, bias: Any = None) -> Any:
+def conv_transpose(call: Call, x: Any, kernel: Any, bias: Any = None) -> Any:
     n = rank_of(x) - 2
     size = call.get("kernel_shape") or shape_of(kernel)[2:]
     strides = tuple(call.get("strides") or [1] * n)
@@ -242,7 +242,7 @@ def _lowest(dtype: str) -> Any:
 
 
 @operator("MaxPool")
-def _max_pool(call: Call, x: Any) -> Any:
+def max_pool(call: Call, x: Any) -> Any:
     w = window(call, shape_of(x)[2:], call.need("kernel_shape"))
     fill = _lowest(dtype_of(x))
     if call.wants(1):

@@ -1,0 +1,153 @@
+"""Cases of onnxruntime's operators that its tools write: fused, laid out, quantized, mixtures of experts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx_one import One
+
+_R = np.random.default_rng(11)
+
+
+def _f(*shape: int) -> np.ndarray:
+    return _R.normal(size=shape).astype("float32")
+
+
+def _q(*shape: int) -> np.ndarray:
+    return _R.integers(0, 255, shape).astype("uint8")
+
+
+def _i8(*shape: int) -> np.ndarray:
+    """Of seven bits: on processors without VNNI onnxruntime adds pairs of products in 16 bits, which saturate."""
+    return _R.integers(-63, 64, shape).astype("int8")
+
+
+def _convolved(
+    x: tuple[int, ...], w: tuple[int, ...], each: bool = False, bias: bool = False, **attributes: Any
+) -> One:
+    """QLinearConv of onnxruntime; `each` filter has a scale."""
+    filters = w[0]
+    inputs = {
+        "x": _q(*x), "xs": np.float32(0.02), "xz": np.uint8(120), "w": _i8(*w),
+        "ws": np.linspace(0.01, 0.02, filters).astype("float32") if each else np.float32(0.01),
+        "wz": np.zeros(filters, "int8") if each else np.int8(0), "ys": np.float32(0.1), "yz": np.uint8(130),
+        "b": _R.integers(-200, 200, filters).astype("int32") if bias else None,
+    }  # fmt: skip
+    return One("QLinearConv", inputs, attributes, constants=("w", "ws", "wz", "b") if bias else ("w", "ws", "wz"))
+
+
+_LAYOUTS = [
+    _convolved((2, 6, 5, 3), (4, 3, 3, 3), channels_last=1, pads=[1] * 4),
+    _convolved((1, 6, 5, 4), (4, 2, 3, 2), True, True, channels_last=1, group=2, strides=[2, 1]),
+    _convolved((2, 7, 3), (4, 3, 3), channels_last=1),
+    _convolved((1, 3, 5, 5), (4, 3, 3, 3), True, auto_pad="SAME_UPPER"),
+    One("NhwcMaxPool", {"x": _q(1, 6, 5, 3)}, {"kernel_shape": [2, 2], "strides": [2, 2]}),
+    One("NhwcMaxPool", {"x": _i8(2, 6, 5, 3)}, {"kernel_shape": [3, 3], "pads": [1] * 4, "ceil_mode": 1,
+        "strides": [2, 2]}),
+    One("ConvTransposeWithDynamicPads", {"x": _f(1, 2, 4, 4), "w": _f(2, 3, 3, 3), "p": np.array([1, 0, 1, 2])},
+        {"strides": [2, 2]}, constants=("p",)),
+    One("ConvTransposeWithDynamicPads", {"x": _f(1, 2, 4, 4), "w": _f(2, 3, 3, 3), "p": np.array([1, 0, 1, 2]),
+        "b": _f(3)}),
+]  # fmt: skip
+
+_TOKENS, _ROUTER = _f(5, 8), _f(5, 3)
+
+
+def _experts(inner: int = 6, wide: int = 1, biases: bool = True, **attributes: Any) -> One:
+    inputs = {"x": _TOKENS, "r": _ROUTER, "w1": _f(3, wide * inner, 8), "b1": _f(3, wide * inner) if biases else None,
+              "w2": _f(3, 8, inner), "b2": _f(3, 8) if biases else None}  # fmt: skip
+    return One("MoE", inputs, attributes, constants=("w1", "w2"))
+
+
+def _quantized_experts(bits: int, block: int = 0, zeros: bool = False, shares: bool = False, **attributes: Any) -> One:
+    """QMoE of 3 experts of 32 inputs and 16 numbers inside."""
+    given: dict[str, Any] = {"x": _f(5, 32) * 0.3, "r": _f(5, 3)}
+    wide = 2 if attributes.get("activation_type") == "swiglu" else 1
+    last: dict[str, Any] = {}
+    for n, rows, columns in ((1, 16 * wide, 32), (2, 32, 16)):
+        each = (3, rows, columns // block) if block else (3, rows)
+        given[f"w{n}"] = _R.integers(0, 256, (3, rows, columns * bits // 8)).astype("uint8")
+        given[f"s{n}"] = (_R.uniform(0.5, 1, each) * 2.0**-bits).astype("float32")
+        given[f"b{n}"] = _f(3, rows) * 0.1
+        size = (*each[:-1], -(-each[-1] * bits // 8))
+        last[f"z{n}"] = _R.integers(0, 256, size).astype("uint8") if zeros else None
+    given |= {"w3": None, "s3": None, "b3": None, **last, "z3": None}
+    given["g"] = _R.uniform(0, 1, (5, 3)).astype("float32") if shares else None
+    constants = tuple(n for n in given if n not in "xrg" and given[n] is not None)
+    attributes = {"expert_weight_bits": bits, **({"block_size": block} if block else {}), **attributes}
+    return One("QMoE", given, {"k": 2, "activation_type": "silu", **attributes}, constants=constants)
+
+
+_EXPERTS = [
+    *[_experts(k=k, normalize_routing_weights=n, activation_type=a)
+      for k, n, a in ((1, 0, "relu"), (2, 0, "silu"), (2, 1, "gelu"), (3, 1, "identity"))],
+    _experts(biases=False, k=2),
+    _experts(wide=2, k=2, activation_type="swiglu", swiglu_fusion=1),
+    _experts(wide=2, k=2, activation_type="swiglu", swiglu_fusion=1, activation_alpha=1.702, activation_beta=1.0,
+             swiglu_limit=0.9, normalize_routing_weights=1),
+    _experts(k=1)._replace(inputs={**_experts().inputs, "x": _f(1, 5, 8)}),
+    *[_quantized_experts(*case) for case in ((4,), (8,), (4, 16), (4, 0, True), (4, 16, True), (8, 16))],
+    _quantized_experts(4, 16, shares=True),
+    _quantized_experts(4, 16, shares=True, normalize_routing_weights=1),
+    _quantized_experts(4, activation_type="swiglu", swiglu_fusion=1, normalize_routing_weights=1),
+]  # fmt: skip
+
+_TURNS = {"c": _f(10, 4), "s": _f(10, 4)}
+_POSITIONS = _R.integers(0, 10, (3, 2, 3))
+_LANGUAGE = [
+    One("MRotaryEmbedding", {"x": _f(2, 3, 16), "p": _POSITIONS, **_TURNS}, {"mrope_section": [2, 1, 1],
+        "num_heads": 2}),
+    One("MRotaryEmbedding", {"x": _f(2, 2, 3, 8), "p": _POSITIONS, **_TURNS},
+        {"mrope_section": [2, 1, 1], "mrope_layout": 1}),
+    One("MRotaryEmbedding", {"x": _f(2, 3, 24), "p": _POSITIONS, **_TURNS},
+        {"mrope_section": [1, 1, 2], "interleaved": 1, "num_heads": 2, "rotary_embedding_dim": 8}),
+    One("ScaledSiLU", {"x": _f(2, 3)}, {"alpha": 1.5}),
+    One("ScaledSiLU", {"x": _f(2, 3), "s": np.float32(0.7)}),
+    One("GatedAdd", {"x": _f(2, 3), "a": _f(2, 3), "g": _f(2, 1)}),
+    One("GatedRMSNorm", {"x": _f(2, 3, 8), "s": _f(4), "g": _f(2, 3, 8)}),
+    One("GatedRMSNorm", {"x": _f(2, 8), "s": _f(8), "g": _f(2, 8)}, {"activation": "sigmoid", "epsilon": 1e-3}),
+    One("BranchwiseRMSNorm", {"x": _f(2, 3, 8), "s": _f(8)}, {"epsilon": 1e-3}),
+    One("BranchwiseRMSNorm", {"x": _f(2, 8), "s": _f(8)}, {"num_branches": 2}),
+    One("BranchwiseRMSNorm", {"x": _f(2, 8)}, {"num_branches": 2}),
+    One("BranchwiseRMSNorm", {"x": _f(2, 2, 4), "s": _f(2, 4)}),
+    One("NGramRepeatBlock", {"i": np.array([[1, 2, 3, 1, 2], [2, 2, 2, 0, 4]]), "s": _f(2, 5)}, {"ngram_size": 3}),
+    One("NGramRepeatBlock", {"i": np.array([[1, 2, 3, 1, 2], [2, 2, 2, 0, 4]]), "s": _f(2, 5)}, {"ngram_size": 2}),
+    *[One("MatMulBnb4", {"a": _f(2, 3, 24), "b": _q(36), "s": _R.uniform(0.5, 2, 5).astype("float32")},
+          {"N": 3, "K": 24, "block_size": 16, "quant_type": kind}, constants=("b", "s")) for kind in (0, 1)],
+    One("MatMulInteger16", {"a": _R.integers(-999, 999, (2, 3)).astype("int16"),
+        "b": _R.integers(-999, 999, (3, 4)).astype("int16")}),
+]  # fmt: skip
+
+_BOXES = np.array([[0.1, 0.2, 0.8, 0.9], [0.0, 0.0, 1.0, 1.0], [-0.3, 0.5, 1.2, 0.1]], "float32")
+_SIZE = np.array([3, 4], "int32")
+_MISCELLANEOUS = [
+    *[One("CDist", {"a": _f(3, 4), "b": _f(5, 4)}, {"metric": metric}) for metric in ("euclidean", "sqeuclidean")],
+    *[One("CropAndResize", {"x": _f(2, 3, 6, 5), "r": _BOXES, "i": np.array([0, 1, 0], "int32"), "s": _SIZE},
+          {"mode": mode, "extrapolation_value": 0.5}) for mode in ("bilinear", "nearest")],
+    One("CropAndResize", {"x": _f(2, 3, 6, 5), "r": _BOXES, "i": np.array([0, 1, 0], "int32"),
+        "s": np.array([1, 2], "int32")}),
+    One("ExpandDims", {"x": _f(2, 3), "a": np.int32(-1)}),
+    One("ExpandDims", {"x": _f(2, 3), "a": np.int32(1)}, constants=("a",)),
+    One("UnfoldTensor", {"x": _f(2, 9, 3)}, {"dim": 1, "size": 4, "step": 2}),
+    One("UnfoldTensor", {"x": _f(2, 6)}, {"size": 2}),
+    One("GatherND", {"x": _f(2, 3, 4), "i": np.array([[0, 1], [1, 2]])}),
+    *[One("GridSample", {"x": _f(1, 2, 4, 5), "g": _R.uniform(-1.2, 1.2, (1, 3, 3, 2)).astype("float32")},
+          {"mode": mode, "align_corners": aligned})
+      for mode, aligned in (("bilinear", 0), ("nearest", 0), ("bicubic", 1))],
+    One("Range", {"a": np.float32(1), "b": np.float32(4)}),
+    One("Range", {"a": np.array(9), "b": np.array(1), "c": np.array(-2)}),
+    One("Unique", {"x": np.array([2, 1, 1, 3, 4, 3], "float32")}, {}, ("y", "i", "c")),
+    *[One("MurmurHash3", {"x": x}, {"positive": positive, "seed": seed}) for x in (
+        np.array([["a", "bcd"], ["", "hello, wörld"]], object), np.array([3, -7], "int32"), np.array([3, 1 << 40]),
+        np.array([0.5, 2], "float32")) for positive, seed in ((1, 0), (0, 42))],
+    One("FusedGemm", {"a": _f(2, 3), "b": _f(3, 4), "c": _f(4)}, {"activation": "Selu", "activation_alpha": 1.5,
+        "activation_gamma": 1.1}),
+    One("FusedGemm", {"a": _f(2, 3), "b": _f(3, 4)}, {"activation": "Celu", "activation_alpha": 0.5}),
+    *[One("FusedGemm", {"a": _f(2, 3), "b": _f(3, 4)}, {"activation": name, "activation_alpha": 0.3,
+        "activation_beta": 0.6}) for name in ("Elu", "HardSigmoid", "ThresholdedRelu")],
+    *[One("FusedGemm", {"a": _f(2, 3), "b": _f(3, 4)}, {"activation": name})
+      for name in ("Sigmoid", "Softplus", "Softsign", "Tanh")],
+]  # fmt: skip
+
+FUSED = [*_LAYOUTS, *_EXPERTS, *_LANGUAGE, *_MISCELLANEOUS]
