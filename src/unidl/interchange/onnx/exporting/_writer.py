@@ -60,6 +60,7 @@ class Writer:
         opset: the version of the operator set.
         specs: shapes and dtypes of the outputs of the op that is being written.
         path: the layer of that op.
+        made: name of a value to the type and the inputs of the node that makes it.
         initializers: name to the function that gives the array; in the order in which they were needed.
         domains: versions of the operator sets beside the standard's that the graph needs.
         functions: operators that the model itself defines, by name.
@@ -75,6 +76,7 @@ class Writer:
         self.path = ""
         self.op = ""
         self.initializers: dict[str, Value] = {}
+        self.made: dict[str, tuple[str, list[Any]]] = {}
         self.names: set[str] = set()
         self._node_names: set[str] = set()
         self.layout = ChannelsFirst(self)
@@ -157,6 +159,7 @@ class Writer:
         given = {k: v for k, v in attributes.items() if v is not None}
         node = self.helper.make_node(op_type, names, [o.name for o in outputs], name=name, **given)
         self.scopes[-1].nodes.append(node)
+        self.made |= {str(o.name): (op_type, list(inputs)) for o in outputs}
         return outputs
 
     def node(self, op_type: str, *inputs: Any, dtype: str | None = None, **attributes: Any) -> Value:
@@ -335,14 +338,19 @@ class Writer:
             result.shape = tuple(x.shape[a] for a in axes)
         return result
 
-    def derived(self, x: Value, function: Callable[[np.ndarray], np.ndarray], key: Any) -> Value:
-        """The constant ``function(x)``, computed when the file is written; `key` says what `function` is."""
+    def derived(
+        self, x: Value, function: Callable[[np.ndarray], np.ndarray], key: Any, dtype: str | None = None
+    ) -> Value:
+        """The constant ``function(x)`` (of another `dtype`, if given), computed when the file is written.
+
+        `key` says what `function` is.
+        """
 
         def make() -> Value:
             host = x.host
             assert host is not None
             example = function(np.empty(x.shape, "bool"))
-            result = self.weight(lambda: function(host()), example.shape, x.dtype, x.hint)
+            result = self.weight(lambda: function(host()), example.shape, dtype or x.dtype, x.hint)
             result.variable = x.variable
             return result
 

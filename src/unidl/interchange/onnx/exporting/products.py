@@ -6,9 +6,12 @@ import re
 
 from unidl.interchange.onnx.exporting._emit import Emit, since
 from unidl.interchange.onnx.exporting._writer import Value, Writer
+from unidl.interchange.onnx.exporting.integers import matrix_product
 
 
 def matmul(w: Writer, x1: Value, x2: Value) -> Value:
+    if whole := matrix_product(w, x1, x2):
+        return whole
     a, b = (w.cast(x, "int32") if x.dtype == "bool" else w.wide(x) for x in (x1, x2))
     return w.cast(w.node("MatMul", a, b), x1.dtype)
 

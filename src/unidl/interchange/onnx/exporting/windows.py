@@ -10,6 +10,7 @@ from unidl.backend.attributes import Geometry, geometry, output_paddings, same_p
 from unidl.errors import GraphError
 from unidl.interchange.onnx.exporting._emit import Emit
 from unidl.interchange.onnx.exporting._writer import Value, Writer
+from unidl.interchange.onnx.exporting.integers import convolution
 
 
 def _places(x: Value, window: tuple[int, ...], g: Geometry) -> dict[str, Any]:
@@ -78,10 +79,14 @@ def conv(
     if channels is None or not per_group:
         raise GraphError(f"ONNX: {w.op} in {w.path}: the number of channels must be known.")
     inputs, g = _dilated(w, inputs, window, g)
-    return w.node(
-        "Conv", inputs, _weight(w, kernel), bias, kernel_shape=window, strides=g.strides, dilations=g.dilation,
-        group=channels // per_group, **_places(inputs, window, g),
-    )  # fmt: skip
+    weight = _weight(w, kernel)
+    attributes = {
+        "kernel_shape": window, "strides": g.strides, "dilations": g.dilation, "group": channels // per_group,
+        **_places(inputs, window, g),
+    }  # fmt: skip
+    if bias is None and (whole := convolution(w, inputs, weight, attributes)):
+        return whole
+    return w.node("Conv", inputs, weight, bias, **attributes)
 
 
 def conv_bias(
