@@ -127,6 +127,32 @@ def test_unknown_words_without_an_index_are_refused_by_onnxruntime(tmp_path: Pat
         run(tmp_path / "m.onnx", [np.array(["b", "c"], object)])
 
 
+@pytest.mark.parametrize("arguments", [{}, {"mask_token": 1}, {"output_mode": "multi_hot"}], ids=str)
+@pytest.mark.parametrize("kind", ["string", "int64"])
+def test_unknown_words_without_an_index_are_refused_by_what_is_read(
+    arguments: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    """With the error of the layer, which comes back, also from a file of what was read."""
+    given: dict[str, Any] = {"num_oov_indices": 0, **arguments}
+    if kind == "string":
+        known, unknown = np.array([["b", "a"]]), np.array([["b", "zz"]])
+        given |= {"mask_token": ""} if "mask_token" in given else {}
+        layer: Any = layers.StringLookup(vocabulary=["a", "b"], **given)
+    else:
+        known, unknown = np.array([[7, 5]]), np.array([[7, 3]])
+        layer = layers.IntegerLookup(vocabulary=[5, 7], **given)
+    model = model_of(layer, (2,), kind)
+    want = called(model, known)
+    with pytest.raises(Exception, match="must be in the vocabulary") as own:
+        called(model, unknown)
+    for _ in range(2):
+        unidl.onnx.export(model, tmp_path / "m.onnx")
+        model = unidl.onnx.load(tmp_path / "m.onnx")
+        np.testing.assert_array_equal(called(model, known), want)
+        with pytest.raises(own.type, match=r"must be in the vocabulary, but \['?(zz|3)'?\]"):
+            called(model, unknown)
+
+
 @pytest.mark.parametrize("mask", [None, "m"])
 def test_indices_to_words(mask: str | None, tmp_path: Path) -> None:
     layer = layers.StringLookup(vocabulary=["b", "é", "c d"], invert=True, mask_token=mask)

@@ -23,7 +23,7 @@ from unidl.interchange.onnx._recovering_text import refuse_strings, vectorized
 from unidl.interchange.onnx._running import Runner, Scope, failed
 from unidl.interchange.onnx._structures import DataDependentError, Model, Node, OnnxError, ValueType
 from unidl.interchange.onnx.importing._calls import Call
-from unidl.interchange.onnx.importing._values import as_tensor, is_host, leave
+from unidl.interchange.onnx.importing._values import as_tensor, is_host, leave, shape_of
 
 #: Arrays with more elements than this are kept as weights that are not trained; smaller ones are part of the graph.
 _SMALL = 64
@@ -103,6 +103,12 @@ class Importer:
     def readers(self, name: str) -> list[Node]:
         """The nodes that read a value."""
         return self._readers.get(name, [])
+
+    def size_of(self, name: str) -> Any:
+        """The first size of a value that is there already; None if it has none, or is not."""
+        value = self._scope.get(name)
+        shape = () if value is None else value.shape if isinstance(value, Held) else shape_of(value)
+        return shape[0] if shape else None
 
     def bias_after(self, node: Node, units: int) -> np.ndarray | None:
         """The bias that the only reader of a product adds, if it is a weight of `units` elements; taken then."""

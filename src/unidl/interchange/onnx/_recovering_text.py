@@ -38,6 +38,9 @@ def _label_encoder(importer: Any, call: Call, x: Any) -> Any:
     if type(x) is not SymbolicTensor:
         return None
     keys, values, default = encoding(call, is_string(x))
+    if (is_string(x) or x.dtype.startswith("int")) and _refuses_unknown(importer, call, values, default):
+        kind = StringLookup if is_string(x) else IntegerLookup
+        return kind(vocabulary=list(keys), num_oov_indices=0, name=importer.name(call.node.name))(x)
     gives_strings = isinstance(values[0], str)
     if is_string(x) == gives_strings:
         return None
@@ -45,6 +48,24 @@ def _label_encoder(importer: Any, call: Call, x: Any) -> Any:
     if gives_strings:
         return _strings_of_integers(call, name, keys, values, default, x)
     return _numbers_of_strings(name, keys, values, default, x)
+
+
+def _refuses_unknown(importer: Any, call: Call, values: Any, default: Any) -> bool:
+    """Whether what is unknown gets the place behind the end of all tables that are read with the places of keys.
+
+    This is how files say that there is no index for it: an error, as from a lookup without such indices.
+    """
+    (places,) = call.node.outputs
+    readers = importer.readers(places)
+    if not readers or list(values) != list(range(len(values))) or default != len(values):
+        return False
+    return all(
+        node.op == "Gather"
+        and node.inputs[1] == places
+        and not node.attributes.get("axis", 0)
+        and importer.size_of(node.inputs[0]) == len(values)
+        for node in readers
+    )
 
 
 def _strings_of_integers(call: Call, name: str, keys: Any, values: list[str], default: str, x: Any) -> Any:

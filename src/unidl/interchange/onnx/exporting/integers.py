@@ -67,7 +67,7 @@ def _unpadded(w: Writer, x: Value) -> tuple[Value, list[int]]:
     Zeros of numbers that are centred are zero points of bytes, which only the pads of the node itself put there.
     """
     op_type, inputs = w.made.get(str(x.name), ("", []))
-    if op_type != "Pad" or not isinstance(inputs[1], np.ndarray) or np.any(w.array(inputs[2])):
+    if op_type != "Pad" or not isinstance(inputs[1], np.ndarray) or w.array(inputs[2]) != 0:
         return x, []
     widths = inputs[1].tolist()
     before, after = widths[: len(widths) // 2], widths[len(widths) // 2 :]
