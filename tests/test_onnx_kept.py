@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_cases
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 from onnx_models import built, reference
 
 import unidl
@@ -56,6 +56,45 @@ def test_models_are_kept(module: str, tmp_path: Path) -> None:
             onnx.export(model, tmp_path / "model.onnx")
             _same(_outputs(onnx.load(tmp_path / "model.onnx"), inputs), want)
     assert loaded
+
+
+_BOXES = np.array([[0, 1, 4, 5], [1, 1, 6, 7], [2, 3, 2, 3]], "float32")
+REGIONS = {
+    "means": ("RoiAlign", {"output_height": 2, "output_width": 3, "sampling_ratio": 2}),
+    "maxima": ("RoiAlign", {"output_height": 2, "output_width": 3, "mode": "max"}),
+    "pooled": ("MaxRoiPool", {"pooled_shape": [2, 3], "spatial_scale": 0.5}),
+}
+
+
+@pytest.mark.parametrize("name", REGIONS)
+@pytest.mark.parametrize("sizes", [(8, 8), (None, None)], ids=["known", "unknown"])
+def test_any_number_of_regions(name: str, sizes: tuple[int | None, ...], tmp_path: Path) -> None:
+    """What comes of them has known channels and bins, so a dense layer may come behind; no region gives no row."""
+    op, attributes = REGIONS[name]
+    rng = np.random.default_rng(0)
+    image, members = rng.normal(size=(2, 3, 8, 8)).astype("float32"), np.array([0, 1, 1], "float32")
+    shapes: dict[str, Any] = {"x": [None, 3, *sizes], "boxes": [None, 4]}
+    given = [image, _BOXES, members]
+    nodes = [helper.make_node("Cast", ["numbers"], ["of"], to=TensorProto.INT64)]
+    if op == "MaxRoiPool":
+        given = [image, np.concatenate([members[:, None], _BOXES * 2], 1)]
+        shapes["boxes"], nodes = [None, 5], []
+    else:
+        shapes["numbers"] = [None]
+    nodes += [
+        helper.make_node(op, ["x", "boxes", "of"][: len(given)], ["cut"], **attributes),
+        helper.make_node("Flatten", ["cut"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w", "b"], ["y"]),
+    ]
+    weights = {"w": rng.normal(size=(18, 4)).astype("float32"), "b": np.zeros(4, "float32")}
+    data = built(nodes, shapes, {"y": None}, weights, opset=16)
+    model = onnx.load(data)
+    assert "Dense" in {type(layer).__name__ for layer in model.layers} and model.output_shape == (None, 4)
+    (want,) = reference(data, *given)
+    _same(_outputs(model, given), [want])
+    assert _outputs(model, [image, *(v[:0] for v in given[1:])])[0].shape == (0, 4)
+    onnx.export(model, tmp_path / "again.onnx", opset=16)
+    np.testing.assert_allclose(reference((tmp_path / "again.onnx").read_bytes(), *given)[0], want, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.once

@@ -116,9 +116,13 @@ class Operator(Layer):
         raise AssertionError
 
     def _shaped(self, values: list[Any]) -> TensorSpec | None:
-        """The output if one of `values` says its shape, and has as many elements as that has dimensions."""
+        """The output if its shape follows from those of its inputs, or one of `values` has as many elements as axes."""
         plan, _ = self._steps
         entry = plan.steps[0].entry
+        if entry is not None and entry.result is not None:
+            known = {**self.constants, **dict(zip(self.reads, values, strict=True))}
+            given = [tuple(known[n].shape) if n else None for n in self.node.inputs]
+            return TensorSpec(entry.result(self.node, given), dtype_of(known[self.node.inputs[0]]))
         name = None if entry is None or entry.shape_from is None else self.node.inputs[entry.shape_from]
         if name not in self.reads:
             return None

@@ -14,9 +14,11 @@ declared ``host=True``. So arithmetic on shapes is done exactly and at once, by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from unidl.interchange.onnx._structures import Node
 
 Handler = Callable[..., Any]
 
@@ -32,6 +34,8 @@ class Entry:
         apart: whether a node of it is a layer of its own in a `Model`: it runs graphs that are attributes, makes a loop
             of unidl's (whose step has no plain form), or gives what depends on values or chance.
         shape_from: the place of the input that says the result's shape, if one does: its length is the rank then.
+        result: of the node and the shapes of its inputs, the shape of its output: for operators whose work depends
+            on values, but not what comes of it.
     """
 
     since: int
@@ -39,6 +43,7 @@ class Entry:
     host: bool = False
     apart: bool = False
     shape_from: int | None = None
+    result: Callable[[Node, Sequence[Any]], tuple[Any, ...]] | None = None
 
 
 #: (domain, operator) to its entries, the newest version first.
@@ -55,7 +60,7 @@ def operator(names: str, since: int = 1, *, domain: str = "", **properties: Any)
     """Declare the entry of one operator, or of several (names with blanks between), from version `since` on.
 
     Args:
-        properties: what else an `Entry` says: `host`, `apart`, `shape_from`.
+        properties: what else an `Entry` says: `host`, `apart`, `shape_from`, `result`.
     """
 
     def declare(function: Handler) -> Handler:

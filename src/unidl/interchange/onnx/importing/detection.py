@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from unidl import ops
+from unidl.interchange.onnx._structures import Node
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import operator
 from unidl.interchange.onnx.importing._values import dtype_of, shape_of
@@ -109,7 +111,11 @@ def _read(flat: Any, ys: Any, xs: Any, rows: int, columns: int) -> Any:
     return total
 
 
-@operator("MaxRoiPool")
+def _pooled(node: Node, shapes: Sequence[Any]) -> tuple[Any, ...]:
+    return (shapes[1][0], shapes[0][1], *node.attributes["pooled_shape"])
+
+
+@operator("MaxRoiPool", result=_pooled)
 def _max_roi_pool(call: Call, x: Any, rois: Any) -> Any:
     """The maxima of a grid of bins over each region, rows (batch index, left, top, right, bottom)."""
     height, width = call.need("pooled_shape")
@@ -127,4 +133,6 @@ def _max_roi_pool(call: Call, x: Any, rois: Any) -> Any:
             empty = ys[0] >= ys[1] or xs[0] >= xs[1]
             bins.append(ops.zeros((shape_of(x)[1],), dtype_of(x)) if empty else ops.max(part, (1, 2)))
         results.append(ops.reshape(ops.stack(bins, 1), (shape_of(x)[1], height, width)))
+    if not results:
+        return ops.zeros((0, shape_of(x)[1], height, width), dtype_of(x))
     return ops.stack(results, 0)

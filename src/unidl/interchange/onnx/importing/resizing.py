@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from unidl import ops
 from unidl.graph.symbolic import Dim
+from unidl.interchange.onnx._structures import Node
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._sizes import same_size
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
@@ -345,12 +347,17 @@ def _neighbours(place: Any, mode: str) -> list[tuple[Any, Any]]:
     return result
 
 
-@operator("RoiAlign", 16)
+def _regions(node: Node, shapes: Sequence[Any]) -> tuple[Any, ...]:
+    height, width = (node.attributes.get(f"output_{side}", 1) for side in ("height", "width"))
+    return (shapes[1][0], shapes[0][1], height, width)
+
+
+@operator("RoiAlign", 16, result=_regions)
 def _roi_align(call: Call, x: Any, rois: Any, batch: Any) -> Any:
     return _aligned(call, x, rois, batch, "half_pixel")
 
 
-@operator("RoiAlign", 10)
+@operator("RoiAlign", 10, result=_regions)
 def _roi_align_before_modes(call: Call, x: Any, rois: Any, batch: Any) -> Any:
     return _aligned(call, x, rois, batch, "output_half_pixel")
 
@@ -371,6 +378,9 @@ def _aligned(call: Call, x: Any, rois: Any, batch: Any, default: str) -> Any:
         ny = ratio if ratio > 0 else math.ceil(h / height)
         nx = ratio if ratio > 0 else math.ceil(w / width)
         call.room([height, width, max(ny, 0), max(nx, 0)])
+        if min(ny, nx) < 1:  # a region without an extent has no points
+            results.append(ops.zeros((shape_of(x)[1], height, width), dtype_of(x)))
+            continue
         ys = top + (np.arange(height)[:, None] + (np.arange(ny) + 0.5) / max(ny, 1)) * (h / height)
         xs = left + (np.arange(width)[:, None] + (np.arange(nx) + 0.5) / max(nx, 1)) * (w / width)
         image = ops.getitem(x, int(member))
