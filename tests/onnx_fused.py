@@ -119,6 +119,49 @@ _LANGUAGE = [
         "b": _R.integers(-999, 999, (3, 4)).astype("int16")}),
 ]  # fmt: skip
 
+
+def _recurrent(
+    rule: str, heads: int = 2, groups: int = 2, steps: int = 3, past: bool = True, each: bool = False,
+    one: bool = False, **attributes: Any,
+) -> One:  # fmt: skip
+    """LinearAttention of keys of size 4, values of size 3: a decay for `each` element of keys, `one` rate for heads."""
+    keys = _f(2, steps, groups, 4)
+    inputs = {
+        "q": _f(2, steps, heads * 4), "k": (keys / np.linalg.norm(keys, axis=-1, keepdims=True)).reshape(2, steps, -1),
+        "v": _f(2, steps, groups * 3), "s": _f(2, groups, 4, 3) if past else None,
+        "g": -np.abs(_f(2, steps, groups * (4 if each else 1))) if "gated" in rule else None,
+        "b": _R.uniform(0, 1, (2, steps, 1 if one else groups)).astype("float32") if "delta" in rule else None,
+    }  # fmt: skip
+    given = {"q_num_heads": heads, "kv_num_heads": groups, "update_rule": rule, **attributes}
+    return One("LinearAttention", inputs, given, ("y", "state"))
+
+
+def _causal(shape: tuple[int, ...], taps: int, past: bool = True, bias: bool = True, **attributes: Any) -> One:
+    """CausalConvWithState."""
+    last = attributes.get("channels_last", 0)
+    keep = (taps - 1) * attributes.get("dilation", 1)
+    channels = int(np.prod(shape[2:])) if last else shape[1]
+    state = (shape[0], keep, *shape[2:]) if last else (*shape[:2], keep)
+    inputs = {"x": _f(*shape), "w": _f(channels, 1, taps), "b": _f(channels) if bias else None,
+              "s": _f(*state) if past else None}  # fmt: skip
+    return One("CausalConvWithState", inputs, attributes, ("y", "state"))
+
+
+_RECURRENT = [
+    *[_recurrent(rule) for rule in ("linear", "gated", "delta", "gated_delta")],
+    _recurrent("gated_delta", past=False, one=True),
+    _recurrent("gated_delta", 4, 2, steps=1, scale=0.7),
+    _recurrent("gated", 4, 2, each=True),
+    _recurrent("gated_delta", 2, 4),
+    _causal((2, 4, 5), 3),
+    _causal((2, 4, 1), 4, bias=False, activation="silu"),
+    _causal((2, 4, 5), 3, past=False, activation="swish", dilation=2),
+    _causal((2, 5, 4), 3, channels_last=1),
+    _causal((2, 5, 2, 3), 3, channels_last=1, dilation=2, activation="silu"),
+    One("LinearAttentionGate", {"a": _f(2, 3, 4), "t": _f(4), "d": -np.abs(_f(4))}),
+    One("LinearAttentionGate", {"a": _f(2, 3, 4), "t": _f(4), "d": -np.abs(_f(4)), "b": _f(2, 3, 4)}, {}, ("y", "b2")),
+]
+
 _BOXES = np.array([[0.1, 0.2, 0.8, 0.9], [0.0, 0.0, 1.0, 1.0], [-0.3, 0.5, 1.2, 0.1]], "float32")
 _SIZE = np.array([3, 4], "int32")
 _MISCELLANEOUS = [
@@ -150,4 +193,4 @@ _MISCELLANEOUS = [
       for name in ("Sigmoid", "Softplus", "Softsign", "Tanh")],
 ]  # fmt: skip
 
-FUSED = [*_LAYOUTS, *_EXPERTS, *_LANGUAGE, *_MISCELLANEOUS]
+FUSED = [*_LAYOUTS, *_EXPERTS, *_LANGUAGE, *_RECURRENT, *_MISCELLANEOUS]

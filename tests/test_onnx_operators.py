@@ -174,6 +174,12 @@ def test_packed_weights_are_taken_as_they_lie_if_transb_is_off() -> None:
         (One("MoE", {**_EXPERTS.inputs}, {"use_sparse_mixer": 1}), "sparse mixer"),
         (One("MoE", {**_EXPERTS.inputs}, {"activation_type": "geglu"}), "geglu.*known are relu"),
         (One("MoE", {**_EXPERTS.inputs}, {"activation_type": "swiglu"}), "third layer"),
+        (
+            next(c for c in FUSED if c.op == "LinearAttention")._replace(
+                attributes={"q_num_heads": 2, "kv_num_heads": 2, "state_window": 2}
+            ),
+            "state_window",
+        ),
         (One("CDist", {"a": _f(2, 3), "b": _f(2, 3)}, {"metric": "cosine"}), "cosine.*euclidean"),
     ],
 )

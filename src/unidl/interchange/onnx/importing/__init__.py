@@ -18,6 +18,7 @@ from unidl.interchange.onnx.importing import (
     images,
     indexing,
     layouts,
+    linear_attention,
     losses,
     normalization,
     packed_weights,

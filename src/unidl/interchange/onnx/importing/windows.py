@@ -386,22 +386,30 @@ def _col2im(call: Call, x: Any, image: Any, block: Any) -> Any:
 @operator("CausalConvWithState", domain="")
 def _causal_conv_with_state(call: Call, x: Any, kernel: Any, bias: Any = None, past: Any = None) -> Any:
     """A depthwise convolution over time that sees the past only, and hands on what the next piece needs of it."""
+    y, joined, keep = causal_convolution(call, x, kernel, bias, past)
+    length = shape_of(joined)[-1]
+    return y, ops.getitem(joined, (slice(None), slice(None), slice(length - keep, length)))
+
+
+def causal_convolution(
+    call: Call, x: Any, kernel: Any, bias: Any, past: Any, dilation: int = 1
+) -> tuple[Any, Any, int]:  # fmt: skip
+    """The result for (batch, channels, time); what came before and `x` in one; how many steps the next piece needs."""
     from unidl.interchange.onnx.importing.recurrent import activation
 
-    keep = shape_of(kernel)[-1] - 1
+    keep = (shape_of(kernel)[-1] - 1) * dilation
     if past is None:
         past = ops.zeros((*shape_of(x)[:2], keep), dtype_of(x))
     joined = ops.concatenate([past, x], -1)
     weights = ops.transpose(kernel, (2, 1, 0))
     y = (
-        ops.conv(joined, weights, 1, "valid", _FIRST)
+        ops.conv(joined, weights, 1, "valid", _FIRST, dilation)
         if bias is None
-        else ops.conv_bias(joined, weights, bias, 1, "valid", _FIRST)
+        else ops.conv_bias(joined, weights, bias, 1, "valid", _FIRST, dilation)
     )
     name = call.get("activation", "none")
     if name in ("silu", "swish"):
         y = ops.silu(y)
     elif name != "none":
         y = activation(call, name)(y)
-    length = shape_of(joined)[-1]
-    return y, ops.getitem(joined, (slice(None), slice(None), slice(length - keep, length)))
+    return y, joined, keep
