@@ -49,6 +49,29 @@ def grouped(
     return One("GroupQueryAttention", inputs, {"num_heads": 4, "kv_num_heads": 2, **attributes}, outputs)
 
 
+_ROWS_OF_BLOCKS = np.array([[0, 1, 3, 5, 8], [0, 1, 3, 6, 9]], "int32")
+_BLOCKS = np.array([[0, 0, 1, 1, 2, 1, 2, 3, -1], [0, 0, 1, 0, 1, 2, 0, 2, 3]], "int32")
+
+
+def _sparse(batch: int, steps: int, total: int, packed: bool = False, turns: Any = _STILL,
+            **attributes: Any) -> One:  # fmt: skip
+    """SparseAttention in a cache of 64 rows: 4 blocks of 16, in two layouts."""
+    dense = grouped(batch, steps, room=64, total=total, packed=packed).inputs
+    turns = {n: None if v is None else np.tile(v, (4, 1)) for n, v in turns.items()}
+    inputs = {**{n: dense[n] for n in ("q", "k", "v", "k0", "v0")}, "rows": _ROWS_OF_BLOCKS, "blocks": _BLOCKS,
+              "total": np.array([total], "int32"), "ends": np.full(batch, total, "int32"), **turns}  # fmt: skip
+    given = {"num_heads": 4, "kv_num_heads": 2, "sparse_block_size": 16, **attributes}
+    return One("SparseAttention", inputs, given, _OUT, constants=("rows", "blocks"))
+
+
+#: The kernel of onnxruntime writes into the caches that it is given.
+SPARSE = [
+    _sparse(2, 40, 40),
+    _sparse(1, 1, 50),
+    _sparse(2, 1, 60, packed=True, turns=_TURNS, do_rotary=1),
+    _sparse(1, 20, 20, turns=_TURNS, do_rotary=1, rotary_interleaved=1, scale=0.3),
+]
+
 _PLACES = {"places": np.array([[3, 5, 6], [2, 3, 4]], "int64")}
 _NO_PLACES = {"places": None}
 _GROUPED = [

@@ -93,6 +93,24 @@ _EXPERTS = [
     _quantized_experts(4, activation_type="swiglu", swiglu_fusion=1, normalize_routing_weights=1),
 ]  # fmt: skip
 
+_STEP = {"q": _f(2, 1, 8), "k": _f(2, 1, 8), "v": _f(2, 1, 8)}
+_NONE = {"m": None, "e": None, "k0": _f(2, 2, 4, 4), "v0": _f(2, 2, 4, 4), "n": np.array([2], "int32")}
+_MEMORY = {"q": _f(2, 1, 8), "k": _f(2, 2, 5, 4), "v": _f(2, 2, 5, 4)}
+_BEAMS = np.array([[[0, 1, 0, 0], [1, 0, 0, 0]]], "int32")
+_SHARED = {"num_heads": 2, "past_present_share_buffer": 1}
+_OUT = ("y", "pk", "pv")
+_STEPS = [
+    One("MultiHeadAttention", {**_STEP, "b": None, **_NONE}, {"num_heads": 2}, _OUT),
+    One("MultiHeadAttention", {**_STEP, "b": _f(24), **_NONE, "i": np.zeros((2, 1, 4), "int32")}, {"num_heads": 2},
+        _OUT),
+    One("DecoderMaskedMultiHeadAttention", {**_STEP, **_NONE}, _SHARED, _OUT),
+    One("DecoderMaskedMultiHeadAttention", {**_STEP, **_NONE, "w": None, "i": None, "b": _f(24)}, _SHARED, _OUT),
+    One("DecoderMaskedMultiHeadAttention", {**_STEP, **_NONE, "w": np.array([2], "int32"), "i": _BEAMS}, _SHARED, _OUT),
+    One("DecoderMaskedMultiHeadAttention", _MEMORY, {"num_heads": 2, "scale": 0.3}),
+    One("DecoderMaskedMultiHeadAttention", {**_MEMORY, "m": np.array([[1, 1, 0, 1, 0], [1] * 5], "int32")},
+        {"num_heads": 2}),
+]  # fmt: skip
+
 _TURNS = {"c": _f(10, 4), "s": _f(10, 4)}
 _POSITIONS = _R.integers(0, 10, (3, 2, 3))
 _LANGUAGE = [
@@ -193,4 +211,4 @@ _MISCELLANEOUS = [
       for name in ("Sigmoid", "Softplus", "Softsign", "Tanh")],
 ]  # fmt: skip
 
-FUSED = [*_LAYOUTS, *_EXPERTS, *_LANGUAGE, *_RECURRENT, *_MISCELLANEOUS]
+FUSED = [*_LAYOUTS, *_EXPERTS, *_STEPS, *_LANGUAGE, *_RECURRENT, *_MISCELLANEOUS]

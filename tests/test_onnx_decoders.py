@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
-from onnx_decoders import CACHES, DECODERS, MACHINES, RAGGED, grouped, quantized, windowed
+from onnx_decoders import CACHES, DECODERS, MACHINES, RAGGED, SPARSE, grouped, quantized, windowed
 from onnx_models import reference
 from onnx_one import One, compare, ids
 
@@ -30,6 +31,28 @@ def test_elements_of_a_batch_have_lengths_of_their_own(case: One) -> None:
         for i in range(len(ends)):
             kept = (slice(0, counts[i]),) if what == 0 else (slice(None), slice(0, rows_held(case, int(ends[i]))))
             np.testing.assert_allclose(got[i][kept], want[i][kept], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", SPARSE, ids=ids(SPARSE))
+def test_attention_to_some_blocks(case: One) -> None:
+    data, given = case.model()
+    got = onnx.prepare(data)(given)
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    binding = session.io_binding()
+    caches = {}
+    for wanted, value in zip(session.get_inputs(), given, strict=True):
+        tensor = onnxruntime.OrtValue.ortvalue_from_numpy(value.copy())
+        binding.bind_ortvalue_input(wanted.name, tensor)
+        caches[wanted.name] = tensor
+    binding.bind_output("y")
+    binding.bind_ortvalue_output("pk", caches["k0"])
+    binding.bind_ortvalue_output("pv", caches["v0"])
+    session.run_with_iobinding(binding)
+    end = int(case.inputs["total"][0])
+    for what, want in enumerate(binding.copy_outputs_to_cpu()):
+        kept = (...,) if what == 0 else (slice(None), slice(None), slice(0, end))
+        np.testing.assert_allclose(got[what][kept], want[kept], rtol=1e-4, atol=1e-4)
+        assert got[what].shape == want.shape
 
 
 def rows_held(case: One, count: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from onnx_decoders import DECODERS, MACHINES
+from onnx_decoders import DECODERS, MACHINES, SPARSE
 from onnx_fused import FUSED
 from onnx_models import reference
 from onnx_one import One, compare, ids
@@ -303,5 +303,5 @@ def test_what_is_certain_happens(given: str, wanted: str | None) -> None:
 
 @pytest.mark.once
 def test_every_operator_is_compared() -> None:
-    for domain, cases in ((MICROSOFT, CONTRIB + DECODERS + FUSED), (ML, CLASSICAL + MACHINES)):
+    for domain, cases in ((MICROSOFT, CONTRIB + DECODERS + SPARSE + FUSED), (ML, CLASSICAL + MACHINES)):
         assert {name for d, name in TABLE if d == domain} - ELSEWHERE - APART == {c.op for c in cases}

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from unidl import ops
+from unidl.graph.symbolic import Dim
+from unidl.interchange.onnx._structures import DataDependentError
 from unidl.interchange.onnx.importing._calls import Call
 from unidl.interchange.onnx.importing._table import MICROSOFT, operator
 from unidl.interchange.onnx.importing._values import dtype_of, rank_of, shape_of
@@ -99,8 +101,10 @@ def _quantized_attention(
 @operator("MultiHeadAttention", domain=MICROSOFT)
 def _multi_head_attention(
     call: Call, q: Any, k: Any = None, v: Any = None, bias: Any = None, padding: Any = None, extra: Any = None,
-    past_k: Any = None, past_v: Any = None,
+    past_k: Any = None, past_v: Any = None, length: Any = None, beams: Any = None,
 ) -> Any:  # fmt: skip
+    if call.wants(3):
+        raise call.error("its fourth output, the products of queries and keys, is not given")
     heads = call.need("num_heads")
     if rank_of(q) == 5:  # packed: (batch, time, heads, 3, size)
         q, k, v = (ops.transpose(ops.getitem(q, (..., i, slice(None))), (0, 2, 1, 3)) for i in range(3))
@@ -115,8 +119,59 @@ def _multi_head_attention(
         elif rank_of(k) == 3:
             k = split_heads(k if bias is None else ops.add(k, biases[1]), heads)
             v = split_heads(v if bias is None else ops.add(v, biases[2]), heads)
+    present = [k, v]
     if past_k is not None:
-        k, v = ops.concatenate([past_k, k], 2), ops.concatenate([past_v, v], 2)
+        present, (k, v) = _cached(call, [past_k, past_v], [k, v], length, beams)
     allowed = _allowed(call, padding, shape_of(k)[2], shape_of(q)[0])
     y = joined_heads(_attended(call, q, k, v, extra, allowed, bool(call.get("unidirectional", 0))))
-    return (y, k, v)[: len(call.node.outputs)]
+    return (y, *present)[: len(call.node.outputs)]
+
+
+@operator("DecoderMaskedMultiHeadAttention", domain=MICROSOFT)
+def _decoder_attention(
+    call: Call, q: Any, k: Any = None, v: Any = None, mask: Any = None, extra: Any = None, past_k: Any = None,
+    past_v: Any = None, length: Any = None, width: Any = None, beams: Any = None, bias: Any = None,
+) -> Any:  # fmt: skip
+    """Attention of one step of a decoder, to a cache of its own steps or to given keys."""
+    if k is None:
+        q, k, v = ops.split(q, 3, -1)
+    return _multi_head_attention(call, q, k, v, bias, mask, extra, past_k, past_v, length, beams)
+
+
+def _cached(call: Call, past: list[Any], new: list[Any], length: Any, beams: Any) -> tuple[list[Any], list[Any]]:
+    """Caches with new keys and values (batch, heads, time, size), and what of them is seen.
+
+    Args:
+        length: how many rows of the caches are full, and new ones come behind these: the rest is room. None: all are,
+            and the caches grow.
+        beams: (batch, width, room): which beam of the search each row of a beam is from; None: its own.
+    """
+    if length is None:
+        grown = [ops.concatenate([old, x], 2) for old, x in zip(past, new, strict=True)]
+        return grown, grown
+    full, steps = call.integers(length, "the length of the past")[0], shape_of(new[0])[2]
+
+    def rows(x: Any, start: Any, stop: Any) -> Any:
+        return ops.getitem(x, (slice(None), slice(None), slice(start, stop)))
+
+    present = [
+        ops.concatenate([rows(old, 0, full), x, rows(old, full + steps, None)], 2)
+        for old, x in zip(past, new, strict=True)
+    ]
+    seen = [rows(x, 0, full + steps) for x in present]
+    if beams is not None:
+        source = _rows_of_beams(beams, full, steps)
+        seen = [ops.take_along_axis(x, source, 0) for x in seen]
+    return present, seen
+
+
+def _rows_of_beams(beams: Any, full: int, steps: int) -> Any:
+    """Where rows are from (batch * width, 1, rows, 1): past ones as `beams` says, new ones from the beam itself."""
+    batch, width, _ = shape_of(beams)
+    if any(isinstance(size, Dim) for size in (batch, width)):
+        raise DataDependentError("The number of beams is known only when the model runs.")
+    count = batch * width
+    first = np.repeat(np.arange(batch) * width, width)[:, None]
+    past = ops.reshape(ops.cast(ops.getitem(beams, (..., slice(0, full))), "int64"), (count, full))
+    own = np.arange(count)[:, None].repeat(steps, 1)
+    return ops.expand_dims(ops.concatenate([ops.add(past, first), own], 1), (1, 3))

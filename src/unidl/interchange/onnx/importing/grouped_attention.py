@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from unidl import ops
 from unidl.graph.symbolic import Dim
 from unidl.interchange.onnx.importing._calls import Call
@@ -38,7 +40,7 @@ def _group_query_attention(
     cached = windowed if call.get("sliding_window_cache", 0) else full
     present, seen_of, places = cached(call, new, past, ends, counts, longest)
     k, v = (repeated(ops.cast(form.values(x), dtype_of(q)), heads) for form, x in zip(forms, seen_of, strict=True))
-    scores = ops.multiply(ops.matmul(q, ops.swapaxes(k, -1, -2)), call.get("scale", 0.0) or shape_of(q)[-1] ** -0.5)
+    scores = _scores(call, q, k)
     if cap := call.get("softcap", 0.0):
         scores = ops.multiply(ops.tanh(ops.divide(scores, cap)), cap)
     if bias is not None:
@@ -49,6 +51,46 @@ def _group_query_attention(
     y = joined_heads(ops.matmul(weights, v))
     products = scores if call.get("qk_output", 0) == 1 else weights
     return (y, *[form.stored(x) for form, x in zip(forms, present, strict=True)], products)[: len(call.node.outputs)]
+
+
+@operator("SparseAttention", domain=MICROSOFT)
+def _sparse_attention(
+    call: Call, q: Any, k: Any, v: Any, past_k: Any, past_v: Any, starts: Any, columns: Any, total: Any, ends: Any,
+    cosines: Any = None, sines: Any = None,
+) -> Any:  # fmt: skip
+    """Attention to some blocks of keys: each block of queries has its own, in layouts that heads take in turn."""
+    heads = call.need("num_heads")
+    q, k, v = _projections(call, q, k, v, None, None)
+    ends = ops.reshape(ops.cast(ends, "int64"), (-1, 1))
+    counts = _least(ends, q)
+    rows = ops.add(ops.subtract(ends, counts), ops.expand_dims(ops.arange(shape_of(q)[2], dtype="int64"), 0))
+    if call.get("do_rotary", 0):
+        q, k = (rotated(x, rows, cosines, sines, bool(call.get("rotary_interleaved", 0))) for x in (q, k))
+    longest = call.integers(total, "the total length")[0]
+    present, seen_of, places = full(call, [k, v], [past_k, past_v], ends, counts, longest)
+    k, v = (repeated(x, heads) for x in seen_of)
+    blocks, size = _blocks(call, starts, columns), call.need("sparse_block_size")
+    seen = ops.take(blocks, ops.floor_divide(rows, size), 1)  # (layouts, batch, steps, blocks)
+    seen = ops.getitem(ops.repeat(seen, size, -1), (..., slice(0, longest)))
+    seen = ops.tile(ops.moveaxis(seen, 0, 1), (1, heads // len(blocks), 1, 1))
+    seen = ops.logical_and(seen, ops.less_equal(ops.expand_dims(places, (1, 2)), ops.expand_dims(rows, (1, 3))))
+    scores = _scores(call, q, k)
+    y = ops.matmul(ops.softmax(ops.where(seen, scores, ops.full((), NEVER, dtype_of(scores))), -1), v)
+    return (joined_heads(y), *present)[: len(call.node.outputs)]
+
+
+def _blocks(call: Call, starts: Any, columns: Any) -> np.ndarray:
+    """Which blocks of keys blocks of queries see, (layouts, blocks, blocks), of sparse rows (CSR) of each layout."""
+    starts, columns = (call.array(x, "the block mask") for x in (starts, columns))
+    count = starts.shape[1] - 1
+    seen = np.zeros((len(starts), count, count), bool)
+    for layout, row in np.ndindex(len(starts), count):
+        seen[layout, row, columns[layout, starts[layout, row] : starts[layout, row + 1]]] = True
+    return seen
+
+
+def _scores(call: Call, q: Any, k: Any) -> Any:
+    return ops.multiply(ops.matmul(q, ops.swapaxes(k, -1, -2)), call.get("scale", 0.0) or shape_of(q)[-1] ** -0.5)
 
 
 def _projections(call: Call, q: Any, k: Any, v: Any, q_norm: Any, k_norm: Any) -> tuple[Any, Any, Any]:
