@@ -57,6 +57,10 @@ class Plan:
     size: int
 
 
+#: The domain of operators that onnxruntime puts in when it lays out data for a processor.
+_BLOCKED = "com.microsoft.nchwc"
+
+
 class MissingOperatorError(OnnxError, NotImplementedError):
     """Operators of a model are not known: says which, where, and how to supply them."""
 
@@ -85,9 +89,17 @@ class Planner:
         result = self._graph(self.model.graph, self.model.opsets)
         if self.missing:
             shown = "; ".join(self.missing[:8]) + ("; …" if len(self.missing) > 8 else "")
+            remedy = (
+                "Supply each with unidl.onnx.register_op(name, function, domain=…), a function of its inputs in terms "
+                "of unidl.ops."
+            )
+            if any(node.domain == _BLOCKED for node in self.model.graph.nodes):
+                remedy = (
+                    "onnxruntime has saved it for one kind of processor, with data in blocks of channels. Save it with "
+                    "the graph_optimization_level ORT_ENABLE_EXTENDED, or use the file that it was made of."
+                )
             raise MissingOperatorError(
-                f"{self.model.source} has {len(self.missing)} node(s) that unidl cannot compute: {shown}. Supply each "
-                "with unidl.onnx.register_op(name, function, domain=…), a function of its inputs in terms of unidl.ops."
+                f"{self.model.source} has {len(self.missing)} node(s) that unidl cannot compute: {shown}. {remedy}"
             )
         return result
 
