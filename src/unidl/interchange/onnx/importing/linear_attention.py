@@ -17,7 +17,7 @@ from unidl.interchange.onnx.importing.windows import causal_convolution
 _RULES = ("linear", "gated", "delta", "gated_delta")
 
 
-@operator("LinearAttention", domain=MICROSOFT, loops=True)
+@operator("LinearAttention", domain=MICROSOFT, apart=True)
 def _linear_attention(
     call: Call, q: Any, k: Any, v: Any, past: Any = None, decay: Any = None, rate: Any = None
 ) -> Any:  # fmt: skip
