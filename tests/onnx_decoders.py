@@ -6,15 +6,12 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from onnx_one import One
+from onnx_one import Draws, One
 
 from unidl.interchange.onnx.importing._table import ML
 
-_R = np.random.default_rng(8)
-
-
-def _f(*shape: int) -> np.ndarray:
-    return _R.normal(size=shape).astype("float32")
+_DRAWS = Draws(8)
+_R, _f = _DRAWS.numbers, _DRAWS.floats
 
 
 def _whole(low: int, high: int, *shape: int, dtype: str = "uint8") -> np.ndarray:

@@ -5,22 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from onnx_one import One
+from onnx_one import Draws, One
 
-_R = np.random.default_rng(11)
-
-
-def _f(*shape: int) -> np.ndarray:
-    return _R.normal(size=shape).astype("float32")
-
-
-def _q(*shape: int) -> np.ndarray:
-    return _R.integers(0, 255, shape).astype("uint8")
-
-
-def _i8(*shape: int) -> np.ndarray:
-    """Of seven bits: on processors without VNNI onnxruntime adds pairs of products in 16 bits, which saturate."""
-    return _R.integers(-63, 64, shape).astype("int8")
+_DRAWS = Draws(11)
+_R, _f, _q, _i8 = _DRAWS.numbers, _DRAWS.floats, _DRAWS.bytes, _DRAWS.signed
 
 
 def _convolved(

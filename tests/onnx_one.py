@@ -12,6 +12,29 @@ from unidl import onnx
 from unidl.interchange.onnx.importing._table import MICROSOFT
 
 
+class Draws:
+    """Arrays of random numbers, the same ones in each run.
+
+    Attributes:
+        numbers: where they come from.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.numbers = np.random.default_rng(seed)
+
+    def floats(self, *shape: int) -> np.ndarray:
+        """Normal ones."""
+        return self.numbers.normal(size=shape).astype("float32")
+
+    def bytes(self, *shape: int) -> np.ndarray:
+        """Of uint8."""
+        return self.numbers.integers(0, 255, shape).astype("uint8")
+
+    def signed(self, *shape: int) -> np.ndarray:
+        """Of int8 and seven bits: without VNNI onnxruntime adds pairs of products in 16 bits, which saturate."""
+        return self.numbers.integers(-63, 64, shape).astype("int8")
+
+
 class One(NamedTuple):
     """One operator: its inputs (None: left out), attributes, and the names of its outputs ("": left out).
 

@@ -10,25 +10,13 @@ from onnx import TensorProto, helper
 from onnx_decoders import DECODERS, MACHINES, SPARSE
 from onnx_fused import FUSED
 from onnx_models import reference
-from onnx_one import One, compare, ids
+from onnx_one import Draws, One, compare, ids
 
 from unidl import onnx
 from unidl.interchange.onnx.importing._table import MICROSOFT, ML, TABLE
 
-_R = np.random.default_rng(3)
-
-
-def _f(*shape: int) -> np.ndarray:
-    return _R.normal(size=shape).astype("float32")
-
-
-def _q(*shape: int) -> np.ndarray:
-    return _R.integers(0, 255, shape).astype("uint8")
-
-
-def _i8(*shape: int) -> np.ndarray:
-    """Of seven bits: on processors without VNNI onnxruntime adds pairs of products in 16 bits, which saturate."""
-    return _R.integers(-63, 64, shape).astype("int8")
+_DRAWS = Draws(3)
+_R, _f, _q, _i8 = _DRAWS.numbers, _DRAWS.floats, _DRAWS.bytes, _DRAWS.signed
 
 
 _EXPERTS = next(c for c in FUSED if c.op == "MoE")
