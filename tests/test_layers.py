@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -175,12 +176,12 @@ def nodes_have_their_shapes(case: Case, training: bool) -> None:
 
 
 def compiled_with(case: Case) -> str:
-    """What cases have in common of which one is compiled: their layer; the module of those that differ in little else.
+    """What cases have in common of which one is compiled: the layer in any number of dimensions; of images, the module.
 
-    PyTorch's compiler needs ten seconds for the geometry of an image, and a minute for a recurrent convolution.
+    PyTorch's compiler needs five seconds for a layer of three dimensions, ten for the geometry of an image.
     """
     module = getattr(layers, case.layer).__module__
-    return module if ".image." in module or module.endswith("conv_lstm") else case.layer
+    return module if ".image." in module else re.sub(r"[123]D", "", case.layer)
 
 
 #: The first case of each, those aside that compute with NumPy on the host: for what takes long.
