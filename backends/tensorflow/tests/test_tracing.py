@@ -51,6 +51,34 @@ def test_reads_and_writes_keep_the_order_of_the_code() -> None:
     assert float(variable) == 15.0
 
 
+def test_handles_of_many_variables_come_in_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_ALONE", 2)
+    monkeypatch.setattr(tracing, "_PACK", 4)
+    variables = [unidl.Variable(np.float32(i), name=f"v{i}") for i in range(7)]  # 2 alone, 4 and 1 in packs
+
+    def plain(value: Any) -> tuple[Any, ...]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            total = tf.add_n([v * v for v in variables]) * value
+        for variable, gradient in zip(variables, tape.gradient(total, variables), strict=True):
+            tf.raw_ops.AssignSubVariableOp(resource=variable.handle, value=gradient)
+        return (total,)
+
+    function = tracing.Function(plain, [tf.TensorSpec((), "float32")])
+    assert [tuple(t.shape) for t in function._captured] == [(), (), (4,), (4,)]
+    call = function.caller(context.context().function_call_options)
+    for scale in (1.0, 0.25):  # each step takes 2 v × 0.25 off v
+        assert float(call([tf.constant(0.25)])[0]) == sum(i * i for i in range(7)) * 0.25 * scale
+    assert [float(v) for v in variables] == [i / 4 for i in range(7)]
+
+
+def test_deep_models_train_as_without_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = trained()
+    monkeypatch.setattr(tracing, "_ALONE", 0)
+    for one, other in zip(plain, trained(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)  # rewriting of the graph fuses other ops
+
+
 def test_tapes_see_the_call() -> None:
     variable = tf.Variable(3.0)
     call = Compiled(lambda value: (value * variable,), [tf.TensorSpec((), "float32")])

@@ -10,6 +10,7 @@ left to TensorFlow, node by node.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from tensorflow.core.framework import attr_value_pb2
 from tensorflow.python.client import pywrap_tf_session as c_api
 from tensorflow.python.eager import execute
 from tensorflow.python.eager.graph_only_ops import graph_placeholder
+from tensorflow.python.eager.record import record_operation
 from tensorflow.python.framework import (
     auto_control_deps,
     auto_control_deps_utils,
@@ -29,8 +31,9 @@ from tensorflow.python.framework import (
 )
 from tensorflow.python.framework.func_graph import FuncGraph, dismantle_func_graph
 from tensorflow.python.ops import handle_data_util
+from tensorflow.python.ops.resource_variable_ops import variable_accessed
 
-from unidl_tensorflow._engine import EagerTensor, ResourceVariable, SymbolicTensor, context
+from unidl_tensorflow._engine import EagerTensor, ResourceVariable, SymbolicTensor, context, could_possibly_record
 from unidl_tensorflow._engine import tensorflow as tf
 
 Tensor = Any
@@ -96,6 +99,34 @@ def _described(op_type: str, definition: Any) -> _Kind:
     )
 
 
+class _Pack(NamedTuple):
+    """Handles of variables that come as one input, which costs as much as any node, and 3 µs at each call.
+
+    Attributes:
+        input: the placeholder in the graph.
+        handles: what is given for it.
+        size: the length of a vector, of which not all need to be used; 0 for one handle that comes as it is.
+    """
+
+    input: Tensor
+    handles: list[Tensor]
+    size: int
+
+    def value(self) -> Tensor:
+        """What is given for the input."""
+        if not self.size:
+            return self.handles[0]
+        with tf.device(_HOST):
+            return tf.raw_ops.Pack(values=self.handles + self.handles[-1:] * (self.size - len(self.handles)))
+
+
+#: Where the handles are that come in packs: other devices cannot unpack them.
+_HOST = "/job:localhost/replica:0/task:0/device:CPU:0"
+#: How many handles are in a pack, and how many come before as inputs of their own: a graph of no more variables is
+#: rewritten (`compiling._REWRITTEN`), for which TensorFlow wants to know shapes, and those in a pack have none.
+_PACK, _ALONE = 256, 1000
+
+
 class QuickGraph(FuncGraph):  # type: ignore[misc]
     """The graph of a function, whose plain nodes are made by the C interface.
 
@@ -103,6 +134,8 @@ class QuickGraph(FuncGraph):  # type: ignore[misc]
         touching: nodes that use resources, in order, with the handles and whether they only read.
         plain: whether these are all nodes whose order matters.
         attributes: for each kind of call its attributes, as the C interface takes them, and how its outputs are nested.
+        handles: the handles of variables, by the identity of what they are outside.
+        packs: the inputs through which they come.
     """
 
     def __init__(self, name: str) -> None:
@@ -110,6 +143,9 @@ class QuickGraph(FuncGraph):  # type: ignore[misc]
         self.touching: list[tuple[Any, list[Tensor], bool]] = []
         self.plain = True
         self.attributes: dict[Any, tuple[list[tuple[str, bytes]], list[Any]]] = {}
+        self.handles: dict[int, Tensor] = {}
+        self.packs: list[_Pack] = []
+        self._spare: list[Tensor] = []
         self._count = 0
 
     def surroundings(self) -> bool:
@@ -127,26 +163,35 @@ class QuickGraph(FuncGraph):  # type: ignore[misc]
         kind = type(tensor)
         if kind is SymbolicTensor and tensor.graph is self:
             return tensor
-        if kind is not EagerTensor or tensor.dtype is not tf.resource or tensor.is_packed:
+        if kind is not EagerTensor or tensor.dtype is not tf.resource or tensor.is_packed or tensor.device != _HOST:
             return super().capture(tensor, name, shape)
-        placeholder = self._function_captures.by_val_internal.get(id(tensor))
-        if placeholder is None:
-            placeholder = self._handle(tensor)
-        placeholder._record_tape(tensor)
-        return placeholder
+        handle = self.handles.get(id(tensor))
+        if handle is None:
+            handle = self._handle(tensor)
+        if could_possibly_record():
+            handle._record_tape(tensor)
+        return handle
 
     def _handle(self, tensor: Tensor) -> Tensor:
-        """A new input for the handle of a variable."""
-        if self.surroundings():
-            with self.control_dependencies(None):
-                placeholder = graph_placeholder(tf.resource, tensor.shape)
-        else:
-            placeholder = self.node("Placeholder", [], _HANDLE).outputs[0]
-        handle_data_util.set_handle_data(placeholder, tensor._handle_data)
-        # The type that TensorFlow would find out is for binding arguments, which is not done here.
-        self._function_captures.add_or_replace(id(tensor), tensor, placeholder, tracetype=tensor.dtype)
-        self.inputs.append(placeholder)
-        return placeholder
+        """A handle that was not used before, as an input of its own or one of a pack."""
+        if not self._spare:
+            self._open(_PACK if len(self.handles) >= _ALONE else 0)
+        self.handles[id(tensor)] = handle = self._spare.pop()
+        self.packs[-1].handles.append(tensor)
+        handle_data_util.set_handle_data(handle, tensor._handle_data)
+        return handle
+
+    def _open(self, size: int) -> None:
+        """A new input: of one handle if `size` is 0, else of a vector of handles."""
+        sizes = tf.TensorShape([size] if size else []).as_proto()
+        shape = attr_value_pb2.AttrValue(shape=sizes).SerializeToString()
+        number = attr_value_pb2.AttrValue(i=size).SerializeToString()
+        kind = _type(tf.resource)
+        with self.control_dependencies(None):
+            given = self.node("Placeholder", [], [("dtype", kind), ("shape", shape)]).outputs
+            inside = self.node("Unpack", given, [("T", kind), ("num", number)]).outputs if size else given
+        self._spare = list(reversed(inside))
+        self.packs.append(_Pack(given[0], [], size))
 
     def node(self, op_type: str, inputs: Sequence[Tensor], attributes: Sequence[tuple[str, bytes]]) -> Any:
         """A node of tensors of this graph."""
@@ -184,11 +229,6 @@ class QuickGraph(FuncGraph):  # type: ignore[misc]
         elif handles:
             self.touching.append((operation, handles, kind.reads))
 
-
-_HANDLE = [
-    ("dtype", attr_value_pb2.AttrValue(type=tf.resource.as_datatype_enum).SerializeToString()),
-    ("shape", attr_value_pb2.AttrValue(shape=tf.TensorShape([]).as_proto()).SerializeToString()),
-]
 
 # -- making nodes -------------------------------------------------------------------------------
 
@@ -231,6 +271,32 @@ def _tensors(graph: QuickGraph, kind: _Kind, keywords: dict[str, Any]) -> list[T
         if not isinstance(value, (SymbolicTensor, EagerTensor)) and (handle or not isinstance(value, ResourceVariable)):
             return None
     return [graph.capture(v._dense_var_to_tensor() if isinstance(v, ResourceVariable) else v) for v in values]
+
+
+def making() -> bool:
+    """Whether a `QuickGraph` is being made here, with nothing around the code that says more about its nodes."""
+    graph = ops.get_default_graph()
+    return type(graph) is QuickGraph and not graph.surroundings()
+
+
+def read(variable: Any) -> Tensor:
+    """A new node that reads a variable of unidl, while `making`, with the third of Python that TensorFlow runs."""
+    graph, handle = ops.get_default_graph(), variable.handle
+    inside = graph.capture(handle)
+    kind = _kind("ReadVariableOp")
+    operation = graph.node("ReadVariableOp", [inside], [("dtype", _type(variable.dtype))])
+    graph.note(operation, kind, [inside])
+    (value,) = operation.outputs
+    variable_accessed(variable)
+    if could_possibly_record():
+        record_operation("ReadVariableOp", [value], [handle], lambda g: [g], lambda t: [t])
+    return value
+
+
+@functools.lru_cache(maxsize=64)
+def _type(dtype: Any) -> bytes:
+    """A dtype as the attribute of a node."""
+    return bytes(attr_value_pb2.AttrValue(type=dtype.as_datatype_enum).SerializeToString())
 
 
 class _Making:
@@ -298,7 +364,7 @@ class Function:
     """A function of the runtime. It is called by its name, and goes with this object.
 
     Attributes:
-        size: the number of its nodes.
+        size: the number of its nodes, the variables that come in packs counted one by one.
     """
 
     def __init__(self, plain: Callable[..., tuple[Any, ...]], signature: Sequence[Any]) -> None:
@@ -308,7 +374,7 @@ class Function:
         finally:
             # Nodes, tensors and their graph hold each other. What only Python's collector of cycles can free stays
             # for long, since it does not know how large they are.
-            graph.attributes, graph.touching = {}, []
+            graph.attributes, graph.touching, graph.handles, graph.packs = {}, [], {}, []
             dismantle_func_graph(graph)
 
     def _define(self, graph: QuickGraph, plain: Callable[..., tuple[Any, ...]], signature: Sequence[Any]) -> None:
@@ -319,15 +385,15 @@ class Function:
             results = plain(*inputs)
             returned = [order.mark_as_return(tf.convert_to_tensor(v)) for v in results if v is not None]
         self._absent = [i for i, v in enumerate(results) if v is None]
-        graph.inputs = inputs + graph.internal_captures
+        graph.inputs = [*inputs, *graph.internal_captures, *(pack.input for pack in graph.packs)]
         graph.outputs = returned
         graph.control_outputs = list(order.ops_which_must_run)
-        self._captured = list(graph.external_captures)
+        self._captured = [*graph.external_captures, *(pack.value() for pack in graph.packs)]
         # Other functions that it calls, and Python functions.
         self._kept = [*graph._functions.values(), *getattr(graph, "_py_funcs_used_in_graph", ())]
         self._outputs = len(returned)
         nodes = graph.get_operations()
-        self.size = len(nodes)
+        self.size = len(nodes) + sum(len(pack.handles) for pack in graph.packs if pack.size)
         self._name = f"__inference_unidl_{ops.uid()}"
         self._register(graph, nodes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import re
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +30,7 @@ class Variable(VariableMixin, ResourceVariable):
     """
 
     def __call__(self) -> Tensor:
-        return self._read_variable_op()
+        return tracing.read(self) if tracing.making() else self._read_variable_op()
 
     def _dense_var_to_tensor(self, dtype: Any = None, name: Any = None, as_ref: bool = False) -> Tensor:
         """What TensorFlow's own operators read: in the dtype that the running layer computes in."""
@@ -37,6 +38,8 @@ class Variable(VariableMixin, ResourceVariable):
         if wanted is not None and self.autocast and not as_ref and self.dtype.is_floating:
             if dtype is None or dtype.name == wanted:
                 return tf.cast(self(), wanted)
+        if dtype is None and not as_ref and tracing.making():
+            return tracing.read(self)
         return super()._dense_var_to_tensor(dtype, name, as_ref)
 
     def assign(self, value: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
@@ -104,13 +107,12 @@ _ONE_NAME = "variable"
 
 
 def make_variable(value: Any, trainable: bool, name: str) -> Variable:
-    with tf.init_scope():  # also while a `tf.function` is traced: it lives on
-        initial = tf.constant(value)
-        if tracing.possible() and tf.executing_eagerly():
-            variable = _around_handle(initial, trainable)
-        else:
-            variable = Variable(initial_value=initial, trainable=trainable, name=_ONE_NAME)
-        scope = tf.get_current_name_scope()
+    if tf.executing_eagerly() and tracing.possible():
+        variable, scope = _around_handle(tf.constant(value), trainable), tf.get_current_name_scope()
+    else:
+        with tf.init_scope():  # also while a `tf.function` is traced: it lives on
+            variable = Variable(initial_value=tf.constant(value), trainable=trainable, name=_ONE_NAME)
+            scope = tf.get_current_name_scope()
     variable._handle_name = variable.handle._name = f"{scope and scope + '/'}{_scope_name(name)}:0"
     variable._name = name
     return variable
@@ -121,11 +123,12 @@ def _around_handle(initial: Tensor, trainable: bool) -> Variable:
 
     The rest of the time goes into scopes, attributes and checks that matter only to graphs.
     """
-    shape, dtype = initial.shape, initial.dtype
+    dtype = initial.dtype
+    shape, handle_data = _described(initial._shape_tuple(), dtype)
     handle = tf.raw_ops.VarHandleOp(
         dtype=dtype, shape=shape, shared_name=context.anonymous_name(), debug_name=_ONE_NAME
     )
-    handle._handle_data = _handle_data(tuple(shape), dtype)
+    handle._handle_data = handle_data
     tf.raw_ops.AssignVariableOp(resource=handle, value=initial)
     variable = Variable.__new__(Variable)
     unique = f"{_ONE_NAME}_{uid()}"
@@ -138,14 +141,18 @@ def _around_handle(initial: Tensor, trainable: bool) -> Variable:
 
 
 @functools.lru_cache(maxsize=256)
-def _handle_data(shape: tuple[int, ...], dtype: Any) -> Any:
-    """What shape inference wants to know of the handle of a variable."""
-    return handle_data_util.create_handle_data(tf.TensorShape(shape), dtype)
+def _described(sizes: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+    """The shape, and what shape inference wants to know of the handle of a variable."""
+    shape = tf.TensorShape(sizes)
+    return shape, handle_data_util.create_handle_data(shape, dtype)
+
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.\-/]")
 
 
 def _scope_name(name: str) -> str:
     """`name` with what TensorFlow does not allow in names replaced."""
-    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "_.-/") else "_" for c in name)
+    cleaned = _NOT_IN_NAMES.sub("_", name)
     return cleaned if cleaned[:1].isalnum() else f"v{cleaned}"
 
 
