@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections import Counter
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -46,21 +45,6 @@ def pytest_collection_finish() -> None:
     """Engines and collected tests, a million objects, stay to the end: the garbage collector need not visit them."""
     gc.collect()
     gc.freeze()
-
-
-_seconds: Counter[str] = Counter()
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    _seconds[report.location[0]] += report.duration
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Of a long run, the files that took the most time: where to look if the suite grows slow."""
-    if sum(_seconds.values()) > 60:
-        terminalreporter.write_sep("=", "slowest files")
-        for file, seconds in _seconds.most_common(25):
-            terminalreporter.write_line(f"{seconds:6.1f}s {file}")
 
 
 _BACKEND = """

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
 from onnx_decoders import CACHES, DECODERS, MACHINES, RAGGED, SPARSE, grouped, quantized, windowed
 from onnx_models import reference
 from onnx_one import One, compare, ids
@@ -119,35 +118,3 @@ def test_caches_in_other_forms_are_refused(attributes: dict[str, object], messag
 @pytest.mark.parametrize("case", MACHINES, ids=ids(MACHINES))
 def test_support_vector_machines(case: One) -> None:
     compare(case)
-
-
-def _classifier(keys: dict[str, list[object]]) -> bytes:
-    """A linear classifier as converters of scikit-learn write one: the last node makes maps of the scores."""
-    coefficients = np.linspace(-1, 1, 9).tolist()
-    nodes = [
-        helper.make_node("LinearClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", coefficients=coefficients,
-                         intercepts=[0.1, 0.2, 0.3], classlabels_ints=[4, 5, 6], post_transform="SOFTMAX"),
-        helper.make_node("ZipMap", ["scores"], ["maps"], domain="ai.onnx.ml", **keys),
-    ]  # fmt: skip
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])
-    outputs = [helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]), helper.ValueInfoProto(name="maps")]
-    imports = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
-    return helper.make_model(
-        helper.make_graph(nodes, "c", [x], outputs), opset_imports=imports, ir_version=8
-    ).SerializeToString()
-
-
-@pytest.mark.parametrize("keys", [{"classlabels_int64s": [4, 5, 6]}, {"classlabels_strings": ["a", "b", "c"]}])
-def test_maps_of_scores_are_dicts(keys: dict[str, list[object]]) -> None:
-    data, x = _classifier(keys), np.array([[1, 2, 3], [0.5, -1, 0]], "float32")
-    labels, maps = onnx.prepare(data)([x])
-    want_labels, want_maps = reference(data, x)
-    assert labels.tolist() == want_labels.tolist() and [list(m) for m in maps] == [list(m) for m in want_maps]
-    np.testing.assert_allclose([list(m.values()) for m in maps], [list(m.values()) for m in want_maps], rtol=1e-5)
-
-
-def test_maps_are_no_outputs_of_models() -> None:
-    with pytest.raises(onnx.OnnxError, match=r"prepare\(\)"):
-        onnx.load(_classifier({"classlabels_int64s": [4, 5, 6]}))
-    with pytest.raises(onnx.OnnxError, match="2 classes for 3 columns"):
-        onnx.prepare(_classifier({"classlabels_int64s": [4, 5]}))([np.ones((1, 3), "float32")])

@@ -224,6 +224,8 @@ CLASSICAL = [
     _ml("LabelEncoder", {"x": _STEPS}, keys_int64s=[1, 2], values_floats=[0.5, 1.5], default_float=-2.0),
     _ml("LabelEncoder", {"x": _HOLES}, 4, keys_floats=[float("nan")], values_int64s=[1], default_int64=0),
     _ml("LabelEncoder", {"x": _TEXTS}, 1, classes_strings=["a", "b", "c"], default_int64=-7),
+    _ml("CategoryMapper", {"x": _TEXTS}, cats_strings=["a", "b"], cats_int64s=[5, 6], default_int64=9),
+    _ml("CategoryMapper", {"x": _STEPS}, cats_strings=["a", "b"], cats_int64s=[1, 2], default_string="?"),
     _ml("LabelEncoder", {"x": _STEPS}, 1, classes_strings=["a", "b", "c"], default_string="?"),
     _ml("LinearRegressor", {"x": _ROWS}, targets=2, coefficients=_f(6).tolist(), intercepts=[0.1, 0.2]),
     _ml("LinearRegressor", {"x": _ROWS}, coefficients=_f(3).tolist()),
@@ -270,8 +272,8 @@ def test_operators_of_classical_models(case: One) -> None:
 ELSEWHERE = {"GroupNorm", "LayerNormalization", "SimplifiedLayerNormalization", "QLinearReduceMean"}
 
 
-#: Its results are no tensors: in test_onnx_decoders.py.
-APART = {"ZipMap"}
+#: Their inputs or results are no tensors: in test_onnx_maps.py.
+APART = {"ZipMap", "DictVectorizer", "CastMap"}
 
 
 @pytest.mark.parametrize("given", ["float16", "bfloat16"])

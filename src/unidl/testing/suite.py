@@ -117,7 +117,7 @@ def test_values(name: str, dtype: str) -> None:
         check_values,
         name,
         dtype,
-        3 if CASES[name].check else 16 if first else 5,
+        3 if CASES[name].check or not first else 12,
         gap=f"test_values[{name}-{dtype}]" in GAPS,
     )
 

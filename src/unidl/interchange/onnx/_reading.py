@@ -259,6 +259,8 @@ def _type(name: str, proto: Any) -> ValueType:
     if kind in ("sequence", "optional"):
         inner = _type(name, getattr(proto, f"{kind}_type").elem_type)
         return ValueType(name, kind, inner.dtype, inner.shape)
+    if kind == "map":
+        return ValueType(name, kind, _type(name, proto.map_type.value_type).dtype)
     return ValueType(name, kind)
 
 

@@ -189,7 +189,17 @@ def _entered(declared: ValueType, value: Any) -> Any:
         raise OnnxError(f"Input {declared.name!r} is not optional, but None came.")
     if isinstance(value, (list, tuple)) and declared.kind in ("sequence", "optional"):
         return [_entered_array(declared, v) for v in value]
+    if declared.kind == "map":
+        return _entered_map(declared, value)
     return _entered_array(declared, value)
+
+
+def _entered_map(declared: ValueType, value: Any) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise OnnxError(f"Input {declared.name!r} is a map: it takes a dict, but {describe(value)} came.")
+    if declared.dtype == "string":
+        return value
+    return {key: np.dtype(declared.dtype).type(number) for key, number in value.items()}
 
 
 def _entered_array(declared: ValueType, value: Any) -> Any:

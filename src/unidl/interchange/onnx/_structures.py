@@ -27,7 +27,7 @@ class ValueType:
     Attributes:
         name: of the value.
         kind: "tensor", "sparse_tensor", "sequence", "optional", "map", or "" if the file does not say.
-        dtype: name of the elements' dtype ("string" for text), "" if the file does not say.
+        dtype: name of the elements' dtype ("string" for text; of a map's values), "" if the file does not say.
         shape: sizes, names of unknown sizes, None for others; None altogether if the rank is unknown.
     """
 

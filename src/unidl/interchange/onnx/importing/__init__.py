@@ -20,6 +20,7 @@ from unidl.interchange.onnx.importing import (
     layouts,
     linear_attention,
     losses,
+    maps,
     normalization,
     packed_weights,
     products,

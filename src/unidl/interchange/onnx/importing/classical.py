@@ -64,7 +64,22 @@ def _one_hot_encoder(call: Call, x: Any) -> Any:
 def _label_encoder(call: Call, x: Any) -> Any:
     """Each element replaced by the value that belongs to it as a key."""
     array = call.array(x, "the labels")
-    keys, values, default = encoding(call, array.dtype == object)
+    return _replaced(array, *encoding(call, array.dtype == object))
+
+
+@operator("CategoryMapper", domain=ML)
+def _category_mapper(call: Call, x: Any) -> Any:
+    """Texts for integers, or integers for texts, by two lists of equal length."""
+    array = call.array(x, "the categories")
+    texts, integers = call.need("cats_strings"), call.need("cats_int64s")
+    if len(texts) != len(integers):
+        raise call.error(f"there are {len(texts)} strings for {len(integers)} integers")
+    if array.dtype == object:
+        return _replaced(array, texts, integers, call.get("default_int64", -1))
+    return _replaced(array, integers, texts, call.get("default_string", "_Unused"))
+
+
+def _replaced(array: np.ndarray, keys: Any, values: Any, default: Any) -> np.ndarray:
     table = {_key(k): v for k, v in zip(keys, values, strict=True)}
     found = [table.get(_key(v), default) for v in array.reshape(-1).tolist()]
     if isinstance(values[0], str):

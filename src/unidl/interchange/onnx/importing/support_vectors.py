@@ -1,4 +1,4 @@
-"""`ai.onnx.ml`: support vector machines, and maps as results of classifiers."""
+"""`ai.onnx.ml`: support vector machines."""
 
 from __future__ import annotations
 
@@ -135,13 +135,3 @@ def _coupled(pairwise: np.ndarray, classes: int) -> np.ndarray:
             slopes = np.einsum("bij,bj->bi", q, p)
             mean = (p * slopes).sum(-1)
     return p.astype(np.float32)
-
-
-@operator("ZipMap", domain=ML)
-def _zip_map(call: Call, x: Any) -> Any:
-    """Rows as dicts from class to number, on the host."""
-    keys = call.get("classlabels_int64s") or call.need("classlabels_strings")
-    rows = np.atleast_2d(call.array(x, "the scores"))
-    if rows.shape[-1] != len(keys):
-        raise call.error(f"there are {len(keys)} classes for {rows.shape[-1]} columns")
-    return [dict(zip(keys, row, strict=True)) for row in rows.tolist()]
