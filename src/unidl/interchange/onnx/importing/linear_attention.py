@@ -38,12 +38,12 @@ def _linear_attention(
     if "gated" in rule:
         if decay is None:
             raise call.error(f"the rule {rule!r} needs a decay")
-        steps.append(ops.expand_dims(_first(repeated(_by_head(decay, groups), most)), -1))
+        steps.append(ops.expand_dims(_first(repeated(split_heads(decay, groups), most)), -1))
     if "delta" in rule:
         if rate is None:
             raise call.error(f"the rule {rule!r} needs update rates (beta)")
         rate = ops.broadcast_to(rate, (*shape_of(rate)[:2], groups)) if shape_of(rate)[-1] == 1 else rate
-        steps.append(_first(repeated(_by_head(rate, groups), most)))
+        steps.append(_first(repeated(split_heads(rate, groups), most)))
     if past is None:
         start = ops.zeros((shape_of(q)[0], most, size, shape_of(v)[-1]), dtype_of(q))
     else:
@@ -75,11 +75,6 @@ def _check_window(call: Call) -> None:
 def _first(x: Any) -> Any:
     """(batch, heads, time, …) with the time first."""
     return ops.moveaxis(x, 2, 0)
-
-
-def _by_head(x: Any, heads: int) -> Any:
-    """(batch, time, heads * size) as (batch, heads, time, size)."""
-    return split_heads(x, heads)
 
 
 def _read(state: Any, key: Any) -> Any:

@@ -28,7 +28,7 @@ def _dict_vectorizer(call: Call, x: Any) -> Any:
     words = call.get("string_vocabulary") or call.need("int64_vocabulary")
     if unknown := sorted(set(_checked(call, x)) - set(words)):
         raise call.error(f"{unknown[0]!r} is not in the vocabulary")
-    return _row(list(x.values()), [x.get(word) for word in words])
+    return _row([x.get(word) for word in words])
 
 
 @operator("CastMap", domain=ML)
@@ -37,11 +37,11 @@ def _cast_map(call: Call, x: Any) -> Any:
     cast = _CASTS[call.get("cast_to", "TO_FLOAT")]
     values = {key: cast(value) for key, value in sorted(_checked(call, x).items())}
     if call.get("map_form", "DENSE") == "DENSE":
-        return _row(list(values.values()), list(values.values()))
+        return _row(list(values.values()))
     size = call.get("max_map", 1)
     if values and not (min(values) >= 0 and max(values) < size):
         raise call.error(f"the keys are {min(values)} to {max(values)}, but max_map is {size}")
-    return _row(list(values.values()), [values.get(place) for place in range(size)])
+    return _row([values.get(place) for place in range(size)])
 
 
 def _checked(call: Call, x: Any) -> dict[Any, Any]:
@@ -58,8 +58,9 @@ def _shown(value: Any) -> str:
 _CASTS: dict[str, Callable[[Any], Any]] = {"TO_FLOAT": np.float32, "TO_INT64": np.int64, "TO_STRING": _shown}
 
 
-def _row(values: list[Any], row: list[Any]) -> np.ndarray:
-    """A row of values like `values`, of which some are None."""
+def _row(row: list[Any]) -> np.ndarray:
+    """Numbers or texts as (1, values); None where there is none."""
+    values = [v for v in row if v is not None]
     if values and isinstance(values[0], str):
         return text([v or "" for v in row]).reshape(1, -1)
     first = np.asarray(values[0] if values else 0.0)
