@@ -15,7 +15,7 @@ from unidl.backend import active
 from unidl.graph.symbolic import TensorSpec
 from unidl.graph.trace import trace
 from unidl_mxnet.compiled import _Builder, train_step
-from unidl_mxnet.kernels import nn
+from unidl_mxnet.kernels import _products
 
 rng = np.random.default_rng(0)
 
@@ -74,7 +74,7 @@ def trained(loss: Callable[[Any], Any], variables: list[Any]) -> tuple[Any, list
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_compiled_step_computes_what_plain_code_does(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nn, "_MANY_ROWS", 256)  # whatever this processor gains by
+    monkeypatch.setattr(_products, "_MANY_ROWS", 256)  # whatever this processor gains by
     function, shapes, wanted, unwanted = CASES[case]
     variables = [active.make_variable(array(*s) + 3.0, trainable=True, name="v") for s in shapes]
     weights = active.to_tensor(array(*active.shape(function(*variables))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from unidl.backend.contract import Backend
 from unidl.backend.control import control_table
-from unidl_mxnet import compiled, gradients, optimizers, tensors
+from unidl_mxnet import compiled, gradients, optimizers, tensors, turned
 from unidl_mxnet._engine import mx
 from unidl_mxnet._invoke import DTYPES, NAMES
 from unidl_mxnet.gluon import Module
@@ -137,8 +137,12 @@ class MXNetBackend(Backend):
         apply: Callable[[list[Any]], None],
         *,
         jit: bool = False,
+        slots: Mapping[str, Sequence[Any]] | None = None,
     ) -> Callable[..., tuple[Any, ...]]:
-        return compiled.train_step(forward, variables, apply)
+        return compiled.train_step(forward, variables, apply, slots)
+
+    def training_loop(self, steps: int | None) -> contextlib.AbstractContextManager[None]:
+        return turned.training_loop(steps)
 
     def optimizer_kernel(
         self, name: str, optimizer: Any, variables: Sequence[Any]

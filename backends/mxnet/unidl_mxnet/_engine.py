@@ -149,6 +149,17 @@ def import_mxnet() -> Any:
     return mxnet
 
 
+def runs_at_once() -> bool:
+    """Whether an operator has finished when its call returns."""
+    return os.environ.get("MXNET_ENGINE_TYPE") == "NaiveEngine"
+
+
+def threads() -> int:
+    """How many threads an operator of mxnet uses on a CPU: half of the processors if nobody has said."""
+    given = os.environ.get("MXNET_OMP_MAX_THREADS") or os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() else max(len(os.sched_getaffinity(0)) // 2, 1)
+
+
 @contextlib.contextmanager
 def _recent_kernels() -> Iterator[None]:
     """Have the OpenBLAS that comes with mxnet take its kernels for AVX2 where the processor has that.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unidl._seed import portable
@@ -12,9 +12,11 @@ from unidl_mxnet._engine import mx
 from unidl_mxnet._invoke import Symbol, Symbols
 from unidl_mxnet.gradients import backward, on_tape
 from unidl_mxnet.kernels import NATIVE
+from unidl_mxnet.kernels._products import permuted
 from unidl_mxnet.kernels.nn import batch_statistics_normalization
 from unidl_mxnet.layout import ChannelsFirst, first_shape
 from unidl_mxnet.tensors import assign
+from unidl_mxnet.turned import Turned, loop, turned_for
 
 _LIB = mx.base._LIB
 _Handle = mx.base.NDArrayHandle
@@ -34,14 +36,23 @@ class _Builder:
         heads: how many of the outputs gradients are wanted of; the others, and all updates, are cut off
             from them, so that no time goes into gradients of zero.
         symbols: what makes the symbols.
+        turned: id of a variable to its memory in the shape of its transpose, where that is what lies there.
     """
 
-    def __init__(self, graph: Any, backend: Any, heads: int | None, symbols: Symbols | None = None) -> None:
+    def __init__(
+        self,
+        graph: Any,
+        backend: Any,
+        heads: int | None,
+        symbols: Symbols | None = None,
+        turned: Mapping[int, Any] | None = None,
+    ) -> None:
         from unidl.graph.symbolic import SymbolicTensor, substitute
 
         self.symbolic, self.substitute = SymbolicTensor, substitute
         self.graph, self.backend = graph, backend
         self.F = symbols or Symbols()
+        self.turned = turned or {}
         self.layout = ChannelsFirst(self.F)
         self.trains = heads is not None
         self.symbols: dict[int, Symbol] = {}
@@ -64,8 +75,13 @@ class _Builder:
             if not isinstance(value, self.backend.Variable):
                 value = self.backend.to_tensor(value, tensor.dtype)
             name = f"value{len(self.values)}"
-            self.values[name] = value
-            self.symbols[key] = self.F.variable(name, tuple(tensor.shape), tensor.dtype)
+            self.values[name] = self.turned.get(id(value), value)
+            if id(value) in self.turned:
+                turned = self.F.variable(name, tuple(tensor.shape)[::-1], tensor.dtype)
+                self.symbols[key] = permuted(self.F, turned, (1, 0))
+                self.symbols[key].turned = turned
+            else:
+                self.symbols[key] = self.F.variable(name, tuple(tensor.shape), tensor.dtype)
         return self.symbols[key]
 
     def apart(self, tensor: Any) -> Symbol:
@@ -156,11 +172,12 @@ class Executable:
     Attributes:
         graph: the lowered graph.
         reads: the variables that the gradient heads depend on.
+        turned: the variables that it finds turned in memory.
     """
 
-    def __init__(self, graph: Any, backend: Any, heads: int | None = None) -> None:
-        self.graph, self.backend = graph, backend
-        builder = _Builder(graph, backend, heads)
+    def __init__(self, graph: Any, backend: Any, heads: int | None = None, turned: Turned | None = None) -> None:
+        self.graph, self.backend, self.turned = graph, backend, turned
+        builder = _Builder(graph, backend, heads, turned=None if turned is None else turned.views)
         symbol, names, places = builder.build()
         if not any(n in builder.inputs or n in builder.values for n in names):
             raise _NothingToCompute
@@ -179,7 +196,7 @@ class Executable:
         self._draws = builder.draws
         # mxnet's batch normalization uses the batch's own moments only while autograd is in training mode.
         self._training_mode = any(n.op.name == _FUSED for n in graph.nodes)
-        used = {id(v) for v in builder.values.values()}
+        used = {*builder.turned, *(id(v) for v in builder.values.values())}
         leaves = {id(t) for node in graph.nodes if id(node) in builder.main for t in node.inputs()}
         heads_end = graph.outputs[: builder.heads]
         self.reads = {
@@ -189,6 +206,8 @@ class Executable:
 
     def start(self, *inputs: Any) -> list[Any]:
         """Run, and give back all results, those for the updates included."""
+        if loop.turned is not self.turned:
+            loop.make_straight(self._values)
         if self._draws:
             inputs = (*inputs, *[draw() for draw in self._draws])
         arguments = self._arguments.copy()
@@ -273,20 +292,48 @@ def executable(graph: Any, backend: Any) -> Callable[..., tuple[Any, ...]]:
 
 
 def train_step(
-    forward: Callable[..., tuple[Any, ...]], variables: Sequence[Any], apply: Callable[[list[Any]], None]
+    forward: Callable[..., tuple[Any, ...]],
+    variables: Sequence[Any],
+    apply: Callable[[list[Any]], None],
+    slots: Mapping[str, Sequence[Any]] | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
-    """See `Backend.train_step`: record, compute, differentiate, change the variables, then the other state."""
+    """See `Backend.train_step`."""
     variables = list(variables)
+    if not isinstance(forward, Executable):
+        return _step(forward, variables, apply)
+    graph, backend = forward.graph, forward.backend
+    set_forward = {id(v) for v, _ in graph.updates}
+    turned = None
+    if slots is not None and not any(id(v) in set_forward for v in variables):
+        turned = turned_for(graph, variables, slots)
+    if turned is None:
+        return _step(Executable(graph, backend, heads=1), variables, apply)
+    in_loop = _step(Executable(graph, backend, 1, turned), variables, apply)
+    alone: list[Callable[..., tuple[Any, ...]]] = []  # made when it is first wanted: it takes as much memory again
+
+    def step(*inputs: Any) -> tuple[Any, ...]:
+        if loop.turned is turned or loop.enter(turned):
+            return in_loop(*inputs)
+        if not alone:
+            alone.append(_step(Executable(graph, backend, heads=1), variables, apply))
+        return alone[0](*inputs)
+
+    return step
+
+
+def _step(
+    forward: Callable[..., tuple[Any, ...]], variables: list[Any], apply: Callable[[list[Any]], None]
+) -> Callable[..., tuple[Any, ...]]:
+    """Record, compute, differentiate, change the variables, then the other state."""
     start: Callable[..., Any]
     finish: Callable[[Any], tuple[Any, ...]]
     gradients: list[Any] | None
     early: list[tuple[Any, int]] = []
     if isinstance(forward, Executable):
-        run = Executable(forward.graph, forward.backend, heads=1)
-        start, finish = run.start, run.finish
+        start, finish = forward.start, forward.finish
         # What the forward step sets a trained variable to is what the optimizer starts from.
-        early = run.take_updates(variables)
-        gradients = [v.gradient if id(v) in run.reads else None for v in variables]
+        early = forward.take_updates(variables)
+        gradients = [v.gradient if id(v) in forward.reads else None for v in variables]
     else:
         start, finish, gradients = forward, tuple, None
     constant = gradients is not None and not any(g is not None for g in gradients)

@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from unidl_mxnet._engine import mx
+from unidl_mxnet._engine import mx, runs_at_once, threads
 from unidl_mxnet._invoke import ARRAYS, _operator
-from unidl_mxnet.tensors import HostNumber, from_host
+from unidl_mxnet.tensors import HostBlocks, HostNumber, alias, blocks, from_host, host_view
 
 Apply = Callable[[list[Any]], None]
 _LIB = mx.base._LIB
 _check = mx.base.check_call
 _MANY = 40  # how many variables one call may take
 _LARGE = 4096  # elements from which on a variable is worth a call of its own
+_BLOCK = 2**15  # elements of a block: five of them, for the update, fit into a processor's second cache
+_FEW_THREADS = 2  # with more of them mxnet's operators are faster than NumPy, which has one
 
 
 class _Update:
@@ -79,10 +81,16 @@ class _Update:
             )  # fmt: skip
 
 
+def _arrays(variables: Sequence[Any]) -> list[Any]:
+    """The memory of `variables`, which may lie turned: to what works element by element that is all the same."""
+    return [alias(v) for v in variables]
+
+
 def sgd(optimizer: Any, variables: list[Any]) -> Apply:
     rate, momentum = HostNumber(optimizer.learning_rate), float(optimizer.momentum)
+    variables = _arrays(variables)
+    velocities = _arrays(optimizer.slots["momentum"]) if momentum else []
     if momentum and optimizer.nesterov:
-        velocities = optimizer.slots["momentum"]
 
         def nesterov(gradients: list[Any]) -> None:
             lr = repr(rate.read())
@@ -91,10 +99,48 @@ def sgd(optimizer: Any, variables: list[Any]) -> Apply:
 
         return nesterov
     if momentum:
-        update = _Update("multi_sgd_mom_update", variables, [optimizer.slots["momentum"]], momentum=momentum)
+        update = _Update("multi_sgd_mom_update", variables, [velocities], momentum=momentum)
     else:
         update = _Update("multi_sgd_update", variables, [])
     return lambda gradients: update(gradients, rate.read())
+
+
+class _AdamByBlocks:
+    """Adam's update of large variables on the host, by NumPy.
+
+    MXNet's operator is compiled for SSE, four numbers at a time, which makes it wait for roots and quotients. NumPy has
+    the widest vectors of the processor, and a block stays in its cache from the first pass to the last.
+    """
+
+    def __init__(
+        self, states: Sequence[tuple[int, Any, Any, Any]], beta_1: float, beta_2: float, epsilon: float
+    ) -> None:
+        self.states = [(index, [HostBlocks(t, _BLOCK) for t in tensors]) for index, *tensors in states]
+        self.numbers = [np.float32(n) for n in (1.0 - beta_1, 1.0 - beta_2, epsilon)]
+        self.scratch = np.empty(_BLOCK, "float32")
+
+    def __call__(self, gradients: Sequence[Any], rate: float, decay: float) -> None:
+        part, square_part, epsilon = self.numbers
+        lr, kept = np.float32(rate), np.float32(1.0 - decay)
+        with np.errstate(all="ignore"):
+            for index, tensors in self.states:
+                gradient = blocks(host_view(gradients[index]), _BLOCK)
+                for g, x, m, v in zip(gradient, *(t.read() for t in tensors), strict=True):
+                    t = self.scratch[: len(x)]
+                    np.subtract(g, m, t)
+                    np.multiply(t, part, t)
+                    np.add(m, t, m)
+                    np.multiply(g, g, t)
+                    np.subtract(t, v, t)
+                    np.multiply(t, square_part, t)
+                    np.add(v, t, v)
+                    np.sqrt(v, t)
+                    np.add(t, epsilon, t)
+                    np.divide(m, t, t)
+                    np.multiply(t, lr, t)
+                    if decay:
+                        np.multiply(x, kept, x)
+                    np.subtract(x, t, x)
 
 
 def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
@@ -104,10 +150,11 @@ def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
     beta_1, beta_2 = float(optimizer.beta_1), float(optimizer.beta_2)
     decay = float(getattr(optimizer, "decoupled_decay", None) or 0.0)
     one = from_host(np.ones((1,), "float32"))
-    slots = optimizer.slots["momentum"], optimizer.slots["velocity"]
+    variables, slots = _arrays(variables), [_arrays(optimizer.slots[name]) for name in ("momentum", "velocity")]
     epsilon = float(optimizer.epsilon)
+    on_host = runs_at_once() and threads() <= _FEW_THREADS and rate.pointer is not None
     # The operator for one variable is vectorized, but its decay is part of the gradient.
-    large = [i for i, v in enumerate(variables) if v.size >= _LARGE and not decay]
+    large = [i for i, v in enumerate(variables) if v.size >= _LARGE and (on_host or not decay)]
     rest = [i for i in range(len(variables)) if i not in set(large)]
     update = _Update(
         "_multi_adamw_update", [variables[i] for i in rest], [[s[i] for i in rest] for s in slots], [one],
@@ -115,11 +162,15 @@ def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
     )  # fmt: skip
     states = [(i, variables[i], *(s[i] for s in slots)) for i in large]
     texts = {"beta1": repr(beta_1), "beta2": repr(beta_2), "epsilon": repr(epsilon)}
+    by_blocks = _AdamByBlocks(states, beta_1, beta_2, epsilon) if on_host and states else None
 
     def apply(gradients: list[Any]) -> None:
         step, lr = count.read() + 1, rate.read()
         corrected = lr * math.sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step)
         update([gradients[i] for i in rest], corrected, lr * decay)
+        if by_blocks is not None:
+            by_blocks(gradients, corrected, lr * decay)
+            return
         text = repr(corrected)
         for index, variable, mean, square in states:
             ARRAYS.adam_update(variable, gradients[index], mean, square, out=(variable,), lr=text, **texts)
@@ -130,7 +181,8 @@ def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
 def rmsprop(optimizer: Any, variables: list[Any]) -> Apply | None:
     if optimizer.centered or optimizer.momentum:
         return None
-    rate, squares = HostNumber(optimizer.learning_rate), optimizer.slots["velocity"]
+    rate = HostNumber(optimizer.learning_rate)
+    variables, squares = _arrays(variables), _arrays(optimizer.slots["velocity"])
     rho, epsilon = repr(float(optimizer.rho)), repr(float(optimizer.epsilon))
 
     def apply(gradients: list[Any]) -> None:

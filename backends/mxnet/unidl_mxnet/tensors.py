@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import ctypes
-import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from unidl.backend.variables import VariableMixin
 from unidl.errors import OpError
-from unidl_mxnet._engine import mx
+from unidl_mxnet._engine import mx, runs_at_once
 from unidl_mxnet._invoke import ARRAYS, DTYPES, NAMES
 
 _LIB = mx.base._LIB
@@ -24,10 +24,23 @@ class Variable(VariableMixin, mx.np.ndarray):
 
     Attributes:
         gradient: that buffer, which `backward` overwrites; None without one.
+        turned: what has turned the memory of a matrix for the time being (`unidl_mxnet.turned`).
     """
 
     gradient: Any = None
+    turned: Any = None
     _trainable = False
+
+    @property
+    def handle(self) -> Any:
+        """What mxnet's functions take: to ask for it is to look at the memory."""
+        if self.turned is not None:
+            self.turned.turn_back()
+        return _HANDLE.__get__(self)
+
+    @handle.setter
+    def handle(self, value: Any) -> None:
+        _HANDLE.__set__(self, value)
 
     @property
     def trainable(self) -> bool:
@@ -49,12 +62,12 @@ class Variable(VariableMixin, mx.np.ndarray):
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         clone = variable_of(self.asnumpy(), self._trainable)
         memo[id(self)] = clone
-        kept = {k: v for k, v in self.__dict__.items() if k not in ("gradient", "_trainable", "_parameter")}
+        kept = {k: v for k, v in self.__dict__.items() if k not in _OWN}
         clone.__dict__.update(copy.deepcopy(kept, memo))
         return clone
 
     def __reduce__(self) -> Any:
-        kept = {k: v for k, v in self.__dict__.items() if k not in ("gradient", "_trainable", "_parameter")}
+        kept = {k: v for k, v in self.__dict__.items() if k not in _OWN}
         return variable_of, (self.asnumpy(), self._trainable), kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -63,6 +76,9 @@ class Variable(VariableMixin, mx.np.ndarray):
     __hash__ = object.__hash__
 
 
+#: What a copy does not take over.
+_OWN = ("gradient", "turned", "_trainable", "_parameter")
+_HANDLE: Any = mx.np.ndarray.handle
 _DIFFERENTIABLE = frozenset(DTYPES[name] for name in ("float16", "float32", "float64"))
 
 
@@ -73,6 +89,18 @@ def mark(array: Any, gradient: Any, request: int = _GRAD_WRITE) -> None:
             1, ctypes.pointer(array.handle), ctypes.pointer(mx.base.mx_uint(request)), ctypes.pointer(gradient.handle)
         )
     )
+
+
+def alias(array: Any, shape: Sequence[int] | None = None) -> Any:
+    """A plain array on the memory of `array`, in another shape if wanted."""
+    handle = mx.base.NDArrayHandle()
+    sizes = tuple(array.shape if shape is None else shape)
+    _check(
+        _LIB.MXNDArrayReshape64(
+            array.handle, len(sizes), (ctypes.c_int64 * len(sizes))(*sizes), False, ctypes.byref(handle)
+        )
+    )
+    return mx.np.ndarray(handle)
 
 
 def attach_gradient(array: Any) -> Any:
@@ -150,12 +178,42 @@ def host_view(tensor: Any) -> np.ndarray:
     """The memory of an array on the host; a copy of one elsewhere."""
     if tensor.ctx.device_type != "cpu" or not tensor.size:
         return tensor.asnumpy()
-    address = ctypes.c_void_p()
     _check(_LIB.MXNDArrayWaitToRead(tensor.handle))
+    return _memory(tensor, _address(tensor))
+
+
+def _address(tensor: Any) -> int:
+    """Where the elements are, in their order: mxnet moves them there if a kernel left them in another one."""
+    address = ctypes.c_void_p()
     _check(_LIB.MXNDArrayGetData(tensor.handle, ctypes.byref(address)))
-    memory = (ctypes.c_char * (tensor.size * tensor.dtype.itemsize)).from_address(address.value or 0)
+    return address.value or 0
+
+
+def _memory(tensor: Any, address: int) -> np.ndarray:
+    memory = (ctypes.c_char * (tensor.size * tensor.dtype.itemsize)).from_address(address)
     memory.owner = tensor  # keeps it alive
     return np.frombuffer(memory, tensor.dtype).reshape(tensor.shape)
+
+
+class HostBlocks:
+    """The memory of an array on the host, flat and in blocks; for an engine that has finished when a call returns."""
+
+    def __init__(self, tensor: Any, size: int) -> None:
+        self.tensor, self.size = tensor, size
+        self.address = 0
+        self.blocks: list[np.ndarray] = []
+
+    def read(self) -> list[np.ndarray]:
+        address = _address(self.tensor)
+        if address != self.address:
+            self.address, self.blocks = address, blocks(_memory(self.tensor, address), self.size)
+        return self.blocks
+
+
+def blocks(array: np.ndarray, size: int) -> list[np.ndarray]:
+    """`array` flat, in parts of `size` elements, the last one of the rest."""
+    flat = array.reshape(-1)
+    return [flat[i : i + size] for i in range(0, len(flat), size)]
 
 
 def increment(variable: Any) -> None:
@@ -183,10 +241,9 @@ class HostNumber:
         self.variable = variable
         self.pointer: Any = None
         if variable.ctx.device_type == "cpu":
-            address = ctypes.c_void_p()
-            _check(_LIB.MXNDArrayGetData(variable.handle, ctypes.byref(address)))
+            address = ctypes.c_void_p(_address(variable))
             self.pointer = ctypes.cast(address, ctypes.POINTER(_C_TYPES[dtype_name(variable)]))
-        self.wait = os.environ.get("MXNET_ENGINE_TYPE") != "NaiveEngine"
+        self.wait = not runs_at_once()
 
     def read(self) -> Any:
         if self.pointer is None:

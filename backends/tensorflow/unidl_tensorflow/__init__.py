@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +209,7 @@ class TensorFlowBackend(Backend):
         apply: Callable[[list[Tensor | None]], None],
         *,
         jit: bool = False,
+        slots: Mapping[str, Sequence[Any]] | None = None,
     ) -> Callable[..., tuple[Any, ...]]:
         return training.train_step(forward, variables, apply, jit=jit)
 

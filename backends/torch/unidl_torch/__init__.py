@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -294,6 +294,7 @@ class TorchBackend(Backend):
         apply: Callable[[list[Tensor | None]], None],
         *,
         jit: bool = False,
+        slots: Mapping[str, Sequence[Any]] | None = None,
     ) -> Callable[..., tuple[Any, ...]]:
         parameters = tuple(variables)
         gradient = torch.autograd.grad

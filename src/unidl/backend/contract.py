@@ -287,13 +287,23 @@ class Backend(ABC):
         apply: Callable[[list[Tensor | None]], None],
         *,
         jit: bool = False,
+        slots: Mapping[str, Sequence[NativeVariable]] | None = None,
     ) -> Callable[..., tuple[Any, ...]]:
         """One training step as one function.
 
         `forward(*inputs)` is an executable whose first output is the loss; `apply(gradients)`
         changes the variables. The returned function takes the inputs, and returns the outputs.
+        `slots` are the optimizer's, by name and parallel to `variables`, if all that `apply` does
+        to variables is this backend's `optimizer_kernel`.
         """
         raise self.no_training_error("training")
+
+    def training_loop(self, steps: int | None) -> contextlib.AbstractContextManager[None]:
+        """A context for so many training steps (None if that is not known) between which no code but unidl's runs.
+
+        Within, a backend may keep variables in whatever form suits its steps.
+        """
+        return contextlib.nullcontext()
 
     def optimizer_kernel(
         self, name: str, optimizer: Any, variables: Sequence[NativeVariable]

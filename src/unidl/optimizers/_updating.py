@@ -56,7 +56,7 @@ class Updating(OptimizerState):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._excluded: tuple[set[int], tuple[str, ...]] = (set(), ())
-        self._updaters: dict[tuple[int, ...], Apply] = {}
+        self._updaters: dict[tuple[int, ...], Update] = {}
 
     # -- the rule: what a subclass defines ----------------------------------------------------
 
@@ -185,25 +185,12 @@ class Updating(OptimizerState):
 
     # -- putting an update together -----------------------------------------------------------
 
-    def updater(self, variables: Sequence[Any]) -> Apply:
+    def updater(self, variables: Sequence[Any]) -> Update:
         """The update of `variables` as one function of their gradients, with every option resolved."""
         variables = list(variables)
         self._ensure_built(variables)
-        full = self._resolved(variables)
-        parts: dict[tuple[int, ...], Apply] = {}
-
-        def apply(gradients: Gradients) -> None:
-            if [1 for g in gradients if g is None]:
-                present = tuple([i for i, g in enumerate(gradients) if g is not None])
-                if present not in parts:
-                    self._tell_missing(variables, present)
-                    parts[present] = self._resolved([variables[i] for i in present])
-                parts[present]([gradients[i] for i in present])
-            else:
-                full(gradients)
-
-        self._updaters[tuple([id(v) for v in variables])] = apply
-        return apply
+        update = self._updaters[tuple([id(v) for v in variables])] = Update(self, variables)
+        return update
 
     def _tell_missing(self, variables: list[Any], present: tuple[int, ...]) -> None:
         missing = [path_of(v) for i, v in enumerate(variables) if i not in present]
@@ -227,13 +214,7 @@ class Updating(OptimizerState):
         direct = [i for i, v in enumerate(variables) if is_overwritten(v)]
         change, is_lean = self._change([variables[i] for i in ruled]) if ruled else (None, False)
         if change is not None and is_lean and not direct:
-            update = change
-
-            def lean(gradients: Gradients) -> None:
-                update(gradients)
-                increment(iterations)
-
-            return lean
+            return ByKernel(change, iterations)
         overwrite = _transforms.overwriting(self, [variables[i] for i in direct]) if direct else None
 
         def apply(gradients: Gradients) -> None:
@@ -347,6 +328,41 @@ class Updating(OptimizerState):
     def _decay_of(self, variable: Any) -> float:
         """The factor by which `variable` decays; 0 if it does not."""
         raise NotImplementedError
+
+
+class ByKernel:
+    """An update by one of the engine's kernels, and counting."""
+
+    def __init__(self, kernel: Apply, iterations: Any) -> None:
+        self._kernel, self._iterations, self._increment = kernel, iterations, active.increment
+
+    def __call__(self, gradients: Gradients) -> None:
+        self._kernel(gradients)
+        self._increment(self._iterations)
+
+
+class Update:
+    """The update of some variables as one function of their gradients.
+
+    Attributes:
+        slots: lists parallel to the variables, by name, if one of the engine's kernels does it all; else None.
+    """
+
+    def __init__(self, optimizer: Updating, variables: list[Any]) -> None:
+        self._optimizer, self._variables = optimizer, variables
+        self._full = optimizer._resolved(variables)
+        self._parts: dict[tuple[int, ...], Apply] = {}
+        self.slots = _View(optimizer, variables).slots if isinstance(self._full, ByKernel) else None
+
+    def __call__(self, gradients: Gradients) -> None:
+        if [1 for g in gradients if g is None]:
+            variables, present = self._variables, tuple([i for i, g in enumerate(gradients) if g is not None])
+            if present not in self._parts:
+                self._optimizer._tell_missing(variables, present)
+                self._parts[present] = self._optimizer._resolved([variables[i] for i in present])
+            self._parts[present]([gradients[i] for i in present])
+        else:
+            self._full(gradients)
 
 
 class _View:

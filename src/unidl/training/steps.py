@@ -225,11 +225,11 @@ class StepCache:
         optimizer = model.optimizer
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
-        apply = optimizer.updater(variables)
-        if model.jit_compile and active.compiles_updates and (update := optimizer.graph(variables)) is not None:
-            replayed = replay(update, active)
+        apply = update = optimizer.updater(variables)
+        if model.jit_compile and active.compiles_updates and (recorded := optimizer.graph(variables)) is not None:
+            replayed = replay(recorded, active)
             apply = lambda gradients: replayed(*gradients)
-        run = active.train_step(forward, variables, apply, jit=model.jit_compile)
+        run = active.train_step(forward, variables, apply, jit=model.jit_compile, slots=update.slots)
 
         def step(*tensors: Any) -> None:
             run(*tensors)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -157,17 +158,19 @@ class Trainer(Learner):
         batches = self._resumed(adapter, epoch, seen) if seen else adapter.batches(epoch)
         count = seen
         over = seen and (seen == limit or getattr(self, stop))
-        for count, batch in enumerate(() if over else batches, seen + 1):
-            if wants_begin and (count - 1) % group == 0:
-                begin(count - 1)
-            result = step(batch)
-            if wants_end and count % group == 0:
-                end(count - 1, self._logs(result))
-            if progress is not None:
-                progress(count, logs)
-            # What ended a fit must not end the validation after it, nor a later evaluation.
-            if count == limit or getattr(self, stop):
-                break
+        undisturbed = kind == "train" and adapter.resident and not (wants_begin or wants_end)
+        with active.training_loop(limit or adapter.num_batches) if undisturbed else nullcontext():
+            for count, batch in enumerate(() if over else batches, seen + 1):
+                if wants_begin and (count - 1) % group == 0:
+                    begin(count - 1)
+                result = step(batch)
+                if wants_end and count % group == 0:
+                    end(count - 1, self._logs(result))
+                if progress is not None:
+                    progress(count, logs)
+                # What ended a fit must not end the validation after it, nor a later evaluation.
+                if count == limit or getattr(self, stop):
+                    break
         if seen and count == seen and self._session is not None and self._session.resume is not None:
             return dict(self._session.resume.state["logs"])
         if wants_end and count % group:  # the last group is smaller

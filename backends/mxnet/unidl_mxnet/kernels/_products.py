@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from unidl_mxnet._engine import processor_has
 from unidl_mxnet.kernels._common import noted, reshape_to
 
 #: Below this many elements mxnet's own operator costs no more than the product.
@@ -17,6 +18,14 @@ _WORTH = 1024
 #: Sums of more terms keep mxnet's compensated summation.
 _TERMS = 2**16
 _KINDS = ("float32", "float64")
+#: From so many rows on a product gains more by oneDNN's kernel than turning its matrix, and the gradient, costs. It
+#: gains where oneDNN has wider vectors than MXNet's OpenBLAS, which knows none beyond AVX2.
+_MANY_ROWS = 64 if processor_has("avx512f") else math.inf
+
+
+def is_of_many_rows(shape: Sequence[int], dtype: str) -> bool:
+    """Whether a tensor like this is better multiplied by oneDNN."""
+    return dtype == "float32" and math.prod(shape[:-1]) >= _MANY_ROWS
 
 
 def permuted(F: Any, x: Any, order: Sequence[int]) -> Any:

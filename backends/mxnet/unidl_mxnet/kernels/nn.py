@@ -7,17 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from unidl import config
-from unidl_mxnet._engine import processor_has
 from unidl_mxnet.kernels._common import FLOATS, axes_of, in_float32, noted, reduced, reshape_to
-from unidl_mxnet.kernels._products import permuted
+from unidl_mxnet.kernels._products import is_of_many_rows, permuted
 from unidl_mxnet.kernels.creation import ones, zeros
 from unidl_mxnet.kernels.elementwise import add, cast, maximum, multiply, where
 from unidl_mxnet.kernels.linalg import matmul
 from unidl_mxnet.kernels.reduce import logsumexp
-
-#: From so many rows on a product gains more by oneDNN's kernel than turning its matrix, and the gradient, costs. It
-#: gains where oneDNN has wider vectors than MXNet's OpenBLAS, which knows none beyond AVX2.
-_MANY_ROWS = 64 if processor_has("avx512f") else math.inf
 
 
 def _activation(kind: str, plain: str) -> Callable[..., Any]:
@@ -88,9 +83,10 @@ def linear(F: Any, x: Any, kernel: Any, bias: Any = None) -> Any:
     if len(F.shape(kernel)) != 2 or (bias is not None and F.shape(bias) != F.shape(kernel)[1:]):
         raise ValueError("a matrix and a vector are expected")  # others would broadcast
     units = F.shape(kernel)[1]
-    if F.symbolic and F.dtype(x) == "float32" and math.prod(shape[:-1]) >= _MANY_ROWS and shape[-1] and units:
+    if F.symbolic and is_of_many_rows(shape, F.dtype(x)) and shape[-1] and units:
         # oneDNN's kernel has the kernel's axes the other way round: with many rows that is worth it.
-        tensors = (x, permuted(F, kernel, (1, 0)), *(() if bias is None else (bias,)))
+        turned = kernel.turned or permuted(F, kernel, (1, 0))
+        tensors = (x, turned, *(() if bias is None else (bias,)))
         return F.FullyConnected(*tensors, num_hidden=units, no_bias=bias is None, flatten=False)
     product = matmul(F, x, kernel)
     if bias is None:

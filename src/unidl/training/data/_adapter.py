@@ -16,6 +16,7 @@ class Adapter:
         batch_size: samples in a batch (the last may be smaller); None if the source decides.
         finite: False if the source has no end, or none that can be known: an epoch then needs `steps`.
         steps: batches in an epoch if the caller limits it, else None.
+        resident: whether the data are native tensors, so that nobody else's code runs for a batch.
         restarts: whether a new pass begins at the start of the data. Iterators do not restart.
         shuffle_index: which random order the data has, where unidl shuffles it.
         remembers: whether `position` will be asked for, so that what it needs must be noted.
@@ -25,6 +26,7 @@ class Adapter:
     batch_size: int | None = None
     finite: bool = True
     steps: int | None = None
+    resident: bool = False
     restarts: bool = True
     shuffle_index: int = 0
     remembers: bool = False

@@ -38,7 +38,6 @@ class ArrayAdapter(Adapter):
 
     Attributes:
         samples: their number.
-        resident: whether the arrays are native tensors; otherwise rows are read batch by batch.
     """
 
     def __init__(
@@ -63,6 +62,7 @@ class ArrayAdapter(Adapter):
         self._pack = packer((x, y, sample_weight))
         data = [leaf for leaf in tree.flatten((x, y)) if leaf is not None]
         weights = [leaf for leaf in tree.flatten(sample_weight) if leaf is not None]
+        # Otherwise rows are read batch by batch.
         self.resident = not any(is_lazy(a) or isinstance(a, np.memmap) for a in data) and (
             sum(map(_bytes, data)) < RESIDENT_BYTES
         )
