@@ -134,12 +134,13 @@ ARRAYS = Arrays()
 class Symbol:
     """An mxnet symbol with one output, and what is known of it."""
 
-    __slots__ = ("dtype", "first", "native", "shape", "turned")
+    __slots__ = ("dtype", "first", "native", "shape", "swapped", "turned")
 
     def __init__(self, native: Any, shape: tuple[int, ...] | None = None, dtype: str | None = None) -> None:
         self.native, self.shape, self.dtype = native, shape, dtype
         self.first: Symbol | None = None  # see unidl_mxnet.layout
         self.turned: Symbol | None = None  # what it is with the last two axes swapped, if that is at hand
+        self.swapped: Callable[[], Symbol] | None = None  # makes it with the first two axes swapped, if that is cheap
 
 
 class Symbols:

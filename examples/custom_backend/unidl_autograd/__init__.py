@@ -105,7 +105,13 @@ class AutogradBackend(Backend):
         return call
 
     def train_step(
-        self, forward: Any, variables: Sequence[Any], apply: Callable[[list[Any]], None], *, jit: bool = False
+        self,
+        forward: Any,
+        variables: Sequence[Any],
+        apply: Callable[[list[Any]], None],
+        *,
+        jit: bool = False,
+        slots: Any = None,
     ) -> Callable[..., tuple[Any, ...]]:
         def run(*inputs: Any) -> tuple[Any, Any]:
             outputs = forward(*inputs)

@@ -268,7 +268,16 @@ class RNN(Layer):
         outputs, states = self._through(self.cell, sequences, list(initial_state), mask, training)
         if mask is not None and self.zero_output_for_mask:
             outputs = ops.where(along(mask, len(outputs.shape)), outputs, ops.zeros_like(outputs))
-        return ops.getitem(outputs, (slice(None), -1)), outputs, states
+        return self._last(outputs, states, mask), outputs, states
+
+    def _last(self, outputs: Any, states: Any, mask: Any) -> Any:
+        """The output of the last step. One of unidl's own cells has it among its states, which spares its way back."""
+        cell, own = self.cell, states
+        if isinstance(cell, StackedRNNCells) and type(cell).call is StackedRNNCells.call:
+            cell, own = cell.cells[-1], tree.flatten(states[-1])
+        if mask is None and outputs.shape[1] != 0 and isinstance(cell, Cell) and type(cell).call is Cell.call:
+            return own[0]
+        return ops.getitem(outputs, (slice(None), -1))
 
     def _through(self, cell: Any, x: Any, states: Any, mask: Any, training: Any) -> tuple[Any, Any]:
         """All outputs and the last states of one cell, or of each cell of a stack in turn."""

@@ -26,6 +26,15 @@ def _gates_in_order(F: Any, x: Any, order: tuple[int, ...] | None) -> Any:
     return noted(F, F._npi_concatenate(*[parts[i] for i in order], num_args=len(order), axis=-1), shape, F.dtype(x))
 
 
+def _time_first(F: Any, x: Any) -> Any:
+    """`x` (batch, time, features) as (time, batch, features): vectors of tokens are looked up so in the first place."""
+    if not F.symbolic or x.swapped is None:
+        return permuted(F, x, (1, 0, 2))
+    found = x.swapped()
+    x.swapped = lambda: found  # for the other direction
+    return found
+
+
 def _fused(
     F: Any, mode: str, x: Any, states: list[Any], kernel: Any, recurrent: Any, biases: list[Any], order: Any = None
 ) -> list[Any]:
@@ -39,7 +48,7 @@ def _fused(
     weights = F._npi_concatenate(*pieces, num_args=4, axis=0)
     starts = [reshape_to(F, s, (1, batch, units)) for s in states]
     outputs, *ends = F.RNN(
-        permuted(F, x, (1, 0, 2)), weights, *starts, state_size=units, num_layers=1, mode=mode,
+        _time_first(F, x), weights, *starts, state_size=units, num_layers=1, mode=mode,
         state_outputs=True,
     )  # fmt: skip
     noted(F, outputs, (F.shape(x)[1], batch, units), F.dtype(x))

@@ -254,7 +254,10 @@ def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
         if have[axis] == 0 and 0 not in picked:
             raise IndexError(f"dimension {axis} is empty: there is nothing to take")
         return zeros(F, (*have[:axis], *picked, *have[axis + 1 :]), F.dtype(x))
-    return F._npi_take(x, indices, axis=axis, mode="wrap")
+    found = F._npi_take(x, indices, axis=axis, mode="wrap")
+    if F.symbolic and axis == 0 and len(F.shape(indices)) == 2:
+        found.swapped = lambda: take(F, x, permuted(F, indices, (1, 0)), 0)
+    return found
 
 
 def take_along_axis(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
