@@ -13,7 +13,7 @@ from unidl.backend.contract import Backend
 from unidl.backend.control import control_table
 from unidl_mxnet import compiled, gradients, optimizers, tensors, turned
 from unidl_mxnet._engine import mx
-from unidl_mxnet._invoke import DTYPES, NAMES
+from unidl_mxnet._invoke import ARRAYS, DTYPES, NAMES
 from unidl_mxnet.gluon import Module
 from unidl_mxnet.kernels import TABLE
 from unidl_mxnet.tensors import Variable
@@ -77,6 +77,9 @@ class MXNetBackend(Backend):
     def cut(self, tensor: Any, count: int) -> list[Any]:
         size = tensor.shape[0] // count
         return [tensor._slice(i * size, (i + 1) * size) for i in range(count)]
+
+    def rows(self, tensor: Any, index: Any) -> Any:
+        return ARRAYS._npi_take(tensor, index, axis=0, mode="clip")
 
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return mx.autograd.pause(train_mode=mx.autograd.is_training())

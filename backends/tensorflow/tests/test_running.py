@@ -13,6 +13,7 @@ from unidl import layers, ops, optimizers
 from unidl.backend import active
 from unidl.graph.symbolic import TensorSpec
 from unidl.graph.trace import trace
+from unidl.ops.random import random_dropout
 from unidl.testing import assert_close
 from unidl_tensorflow.compiling import Compiled
 
@@ -196,6 +197,22 @@ def test_host_call_inside_a_function() -> None:
 
     assert [float(tf.reduce_sum(f(tf.zeros((n, 2))))) for n in (1, 2, 1)] == [0.0, 4.0, 4.0]
     assert active.to_numpy(active.host_call(draw, (2,), "bfloat16")).astype(float).tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("rate", [0.002, 0.01, 0.1, 0.25, 0.5, 0.9, 0.995])
+def test_dropout_has_its_rate_in_tensors_of_any_size(rate: float) -> None:
+    unidl.utils.set_random_seed(3)
+    drop = active.executable(
+        trace(lambda x: random_dropout(x, rate), (TensorSpec((None, 3), "float32"),))
+    )  # compiled, for an unknown size
+    kept = active.to_numpy(drop(active.to_tensor(np.ones((300_001, 3), "float32")))[0]) != 0
+    spread = (rate * (1 - rate)) ** 0.5
+    assert abs(kept.mean() - (1 - rate)) < 5 * spread / kept.size**0.5
+    flat = (kept.ravel() - kept.mean()) / spread
+    for distance in (1, 2, 3, 4):  # numbers are halves of words, and words come in fours
+        assert abs((flat[distance:] * flat[:-distance]).mean()) < 5 / kept.size**0.5
+    for shape in ((), (1,), (5,), (0, 2)):
+        assert tuple(random_dropout(active.to_tensor(np.ones(shape, "float32")), rate).shape) == shape
 
 
 def test_dropout_differs_from_step_to_step() -> None:

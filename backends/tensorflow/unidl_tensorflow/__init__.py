@@ -118,6 +118,9 @@ class TensorFlowBackend(Backend):
     def cast(self, tensor: Tensor, dtype: str) -> Tensor:
         return elementwise.cast(tensor, dtype)
 
+    def rows(self, tensor: Tensor, index: Tensor) -> Tensor:
+        return tf.raw_ops.GatherV2(params=tensor, indices=index, axis=0)
+
     def at_once(self) -> contextlib.AbstractContextManager[Any]:
         return tf.init_scope()
 

@@ -148,6 +148,10 @@ class Backend(ABC):
         """`count` equal parts along axis 0, for data: views if the engine has cheap ones."""
         return self.table["split"](tensor, count, 0)
 
+    def rows(self, tensor: Tensor, index: Tensor) -> Tensor:
+        """The rows of data at `index`, whose numbers are in range and none negative."""
+        return self.table["take"](tensor, index, 0)
+
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         """A context in which nothing is recorded for gradients."""
         return contextlib.nullcontext()

@@ -97,25 +97,29 @@ class ArrayAdapter(Adapter):
         return iter(self._pack(self._native_rows(order, start) if self.resident else self._host_rows(order, start)))
 
     def _native_rows(self, order: np.ndarray | None, start: int) -> Iterator[tuple[Any, ...]]:
-        take, cut = active.table["take"], active.cut
-        index = None if order is None else active.to_tensor(order)
+        rows_of, cut, to_tensor = active.rows, active.cut, active.to_tensor
         leaves, size, chunk, samples = self._leaves, self.batch_size or 1, self._chunk, self.samples
-        if samples <= size and index is None:
+        if samples <= size and order is None:
             if start == 0:
                 yield tuple(leaves)
             return
+
+        def taken(part: slice) -> list[Any]:
+            if order is None:
+                return [t[part] for t in leaves]
+            index = to_tensor(order[part])
+            return [rows_of(t, index) for t in leaves]
+
         full = samples // size
         for first in range(start, full, chunk):
             count = min(chunk, full - first)
-            part = slice(first * size, (first + count) * size)
-            rows = [t[part] for t in leaves] if index is None else [take(t, index[part], 0) for t in leaves]
+            rows = taken(slice(first * size, (first + count) * size))
             if count == 1:
                 yield tuple(rows)
             else:
                 yield from zip(*[cut(t, count) for t in rows], strict=True)
         if full * size < samples and start <= full:
-            part = slice(full * size, samples)
-            yield tuple([t[part] if index is None else take(t, index[part], 0) for t in leaves])
+            yield tuple(taken(slice(full * size, samples)))
 
     def _host_rows(self, order: np.ndarray | None, start: int) -> Iterator[tuple[Any, ...]]:
         size = self.batch_size or 1
