@@ -103,6 +103,12 @@ class TestChoice:
         for backend in ("torch", None):
             assert refused(isolated, backend) == "OSError: libtorch_cpu.so: cannot open shared object file"
 
+    def test_backend_that_is_imported_before_unidl(self, isolated: Isolated) -> None:
+        isolated.add_backend("other", source="import unidl\nbackend = 3")
+        assert refused(isolated, "other", code="import unidl_other") == (
+            "unidl.errors.BackendError: unidl_other was imported before unidl: write `import unidl` first, which loads it."
+        )
+
     def test_entry_point_that_is_no_backend(self, isolated: Isolated) -> None:
         isolated.add_backend("other", source="backend = 3")
         assert "unidl_other:backend of backend 'other' is no unidl.backend.contract.Backend" in refused(isolated)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -136,13 +137,17 @@ def load(name: str) -> Backend:
     """Import a backend by name.
 
     Raises:
-        BackendError: if its engine is missing; the error of a broken engine passes through.
+        BackendError: if its engine is missing, or the backend itself is what imports unidl; the error of a broken engine
+            passes through.
     """
     from unidl.backend.contract import Backend
 
     entry = found()[name]
     if not has_engine(name):
         raise BackendError(f"Backend {name!r} is installed, but its engine is not: {pip_line(name)}")
+    spec = getattr(sys.modules.get(entry.module), "__spec__", None)
+    if getattr(spec, "_initializing", False):
+        raise BackendError(f"{entry.module} was imported before unidl: write `import unidl` first, which loads it.")
     backend = entry.load()
     if not isinstance(backend, Backend):
         raise BackendError(f"Entry point {entry.value} of backend {name!r} is no unidl.backend.contract.Backend.")
