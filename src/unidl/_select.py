@@ -137,7 +137,7 @@ def load(name: str) -> Backend:
     """Import a backend by name.
 
     Raises:
-        BackendError: if its engine is missing, or the backend itself is what imports unidl; the error of a broken engine
+        BackendError: if its engine is missing, or the backend itself is importing unidl; the error of a broken engine
             passes through.
     """
     from unidl.backend.contract import Backend

@@ -104,7 +104,7 @@ def random_normal(shape: Any, dtype: str | None = None, generator: Any = None) -
 
 
 def _kept(x: Tensor, rate: float) -> Tensor:
-    """Which elements dropout keeps: by 16 random bits each, which cost half of a float, and are off by 2**-17 at most."""
+    """Which elements dropout keeps: by 16 random bits each, at half the cost of a float, and 2**-17 off at most."""
     if not _COARSEST <= rate <= 1 - _COARSEST:
         return random_uniform(tf.shape(x), x.dtype) >= rate
     key, counter = _next()
