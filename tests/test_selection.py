@@ -105,9 +105,8 @@ class TestChoice:
 
     def test_backend_that_is_imported_before_unidl(self, isolated: Isolated) -> None:
         isolated.add_backend("other", source="import unidl\nbackend = 3")
-        assert refused(isolated, "other", code="import unidl_other") == (
-            "unidl.errors.BackendError: unidl_other was imported before unidl: write `import unidl` first, which loads it."
-        )
+        message = refused(isolated, "other", code="import unidl_other")
+        assert message.endswith("unidl_other was imported before unidl: write `import unidl` first, which loads it.")
 
     def test_entry_point_that_is_no_backend(self, isolated: Isolated) -> None:
         isolated.add_backend("other", source="backend = 3")
