@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +25,9 @@ Y = (np.abs(X).argmax(1) % 10).astype("int32")
 
 @pytest.fixture(autouse=True)
 def turns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What turned kernels did, on whatever processor."""
+    """What turned kernels did, on whatever processor, and whatever threads other tests have left."""
     monkeypatch.setattr(_products, "_MANY_ROWS", BATCH)
+    monkeypatch.setattr(turned, "_is_alone", lambda: True)
     done: list[str] = []
     for name in ("turn", "turn_back"):
         monkeypatch.setattr(turned.Turned, name, _noted(getattr(turned.Turned, name), name, done))
@@ -202,7 +205,26 @@ def test_an_error_leaves_everything_straight(turns: list[str], monkeypatch: pyte
         np.testing.assert_array_equal(ours, before)
 
 
-def test_a_second_loop_within_the_first_and_one_in_another_thread(turns: list[str]) -> None:
+def test_ctrl_c_while_kernels_are_being_turned_comes_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = model(optimizers.SGD(0.0))
+    before = state(built)[:-5]  # gradients left out
+    transpose, calls = turned.Turned._transpose, []
+
+    def interrupted(self: Any, *arrays: Any) -> None:
+        calls.append(turned.loop.turned)
+        signal.raise_signal(signal.SIGINT)
+        transpose(self, *arrays)
+
+    monkeypatch.setattr(turned.Turned, "_transpose", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        built.fit(X, Y, batch_size=BATCH, verbose=0)
+    assert len(calls) == 2 + 4  # two kernels, then their gradients too
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    for ours, plain in zip(state(built), before, strict=False):
+        np.testing.assert_array_equal(ours, plain)
+
+
+def test_a_second_loop_within_the_first(turns: list[str]) -> None:
     first, second = model(), model()
     with active.training_loop(100):
         with active.training_loop(100):
@@ -210,11 +232,23 @@ def test_a_second_loop_within_the_first_and_one_in_another_thread(turns: list[st
         assert turns == ["turn"]
         second.train_on_batch(X[:BATCH], Y[:BATCH])
         assert turns == ["turn", "turn_back"]
-        first.train_on_batch(X[BATCH : 2 * BATCH], Y[BATCH : 2 * BATCH])
-        turned.loop.is_open, turned.loop.thread = True, -1  # some other thread's
-        second.train_on_batch(X[BATCH : 2 * BATCH], Y[BATCH : 2 * BATCH])
+        for each in (first, second):
+            each.train_on_batch(X[BATCH : 2 * BATCH], Y[BATCH : 2 * BATCH])
         assert turns == ["turn", "turn_back"]
     assert_same(state(first), state(second))
+
+
+def test_nothing_is_turned_while_another_thread_could_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        with active.training_loop(100):
+            assert not turned.loop.is_open
+    finally:
+        done.set()
+        other.join()
 
 
 @pytest.mark.parametrize("make", [optimizers.Adam, lambda rate: optimizers.AdamW(rate, weight_decay=0.1)])

@@ -4,12 +4,14 @@ oneDNN's product takes a kernel as (out, in), and gives its gradient so; a dense
 each step costs a tenth of the step of a wide perceptron. Within a loop between whose steps nobody looks at variables
 (`Backend.training_loop`), a kernel's memory, and that of its gradient and of the optimizer's slots, therefore holds
 the transpose: to an optimizer that works element by element it is all the same. Whoever does look, through
-`Variable.handle` or a compiled graph, has everything turned back first.
+`Variable.handle` or a compiled graph, has everything turned back first. Another thread could look in the middle of a
+step, so nothing is turned while there is one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -52,18 +54,36 @@ class Turned:
             ARRAYS._copyto(between, out=(target,))
 
     def turn(self) -> None:
-        for straight, turned in self._there:
-            self._transpose(straight, turned)
-        for array in self.watched.values():
-            array.turned = self
+        with _signals_later():
+            for straight, turned in self._there:
+                self._transpose(straight, turned)
+            for array in self.watched.values():
+                array.turned = self
+            loop.turned = self
 
     def turn_back(self) -> None:
-        for array in self.watched.values():
-            array.turned = None
-        if loop.turned is self:
+        with _signals_later():
+            for array in self.watched.values():
+                array.turned = None
             loop.turned, loop.is_open = None, False
-        for straight, turned in self._back:
-            self._transpose(turned, straight)
+            for straight, turned in self._back:
+                self._transpose(turned, straight)
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Handlers of signals run after the block: Ctrl-C must not leave half of the kernels turned."""
+    came: list[int] = []
+    handlers = {kind: h for kind in signal.valid_signals() if callable(h := signal.getsignal(kind))}
+    try:
+        for kind in handlers:
+            signal.signal(kind, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for kind, handler in handlers.items():
+            signal.signal(kind, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _both_ways(array: Any) -> tuple[Any, Any]:
@@ -72,10 +92,9 @@ def _both_ways(array: Any) -> tuple[Any, Any]:
 
 
 class _Loop:
-    """The training loop that runs, if kernels may be turned in it, and what is."""
+    """Whether a training loop runs in which kernels may be turned, and what is."""
 
     is_open = False
-    thread = 0
     turned: Turned | None = None
 
     def enter(self, turned: Turned) -> bool:
@@ -84,11 +103,9 @@ class _Loop:
             return True
         if self.turned is not None:
             self.turned.turn_back()
-        if not self.is_open or self.thread != threading.get_ident():
-            return False
-        self.turned = turned
-        turned.turn()
-        return True
+        if self.is_open:
+            turned.turn()
+        return self.is_open
 
     def make_straight(self, values: Mapping[str, Any]) -> None:
         """Turn back what is turned if it is among `values`, which are going to be read."""
@@ -99,13 +116,18 @@ class _Loop:
 loop = _Loop()
 
 
+def _is_alone() -> bool:
+    """Whether this thread is the only one."""
+    return threading.enumerate() == [threading.current_thread()]
+
+
 @contextlib.contextmanager
 def training_loop(steps: int | None) -> Iterator[None]:
     """See `Backend.training_loop`."""
-    if loop.is_open or steps is None or steps < _STEPS:
+    if loop.is_open or steps is None or steps < _STEPS or not _is_alone():
         yield
         return
-    loop.is_open, loop.thread = True, threading.get_ident()
+    loop.is_open = True
     try:
         yield
     finally:
