@@ -266,3 +266,15 @@ def test_adam_by_blocks_is_that_of_mxnet(make: Callable[[float], Any], monkeypat
         found.append([np.array(active.to_numpy(v)) for v in (variable, *optimizer.variables)])
     for by_blocks, operator in zip(*found, strict=True):
         np.testing.assert_allclose(by_blocks, operator, rtol=1e-4, atol=3e-6)
+
+
+@pytest.mark.parametrize("shape", [(200, 100), (20000,), (1, 1), (1, 200)])
+def test_adam_by_blocks_takes_no_gradient_of_another_shape(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_FEW_THREADS", 1000)
+    variable = active.make_variable(np.ones((100, 200), "float32"), trainable=True, name="v")
+    optimizer = optimizers.Adam(0.01)
+    optimizer.build([variable])
+    with pytest.raises(ValueError, match="A gradient of shape"):
+        optimizer.apply([active.to_tensor(np.ones(shape, "float32"))])

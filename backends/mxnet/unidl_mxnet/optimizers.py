@@ -115,7 +115,7 @@ class _AdamByBlocks:
     def __init__(
         self, states: Sequence[tuple[int, Any, Any, Any]], beta_1: float, beta_2: float, epsilon: float
     ) -> None:
-        self.states = [(index, [HostBlocks(t, _BLOCK) for t in tensors]) for index, *tensors in states]
+        self.states = [(i, v.shape, [HostBlocks(t, _BLOCK) for t in (v, *slots)]) for i, v, *slots in states]
         self.numbers = [np.float32(n) for n in (1.0 - beta_1, 1.0 - beta_2, epsilon)]
         self.scratch = np.empty(_BLOCK, "float32")
 
@@ -123,9 +123,11 @@ class _AdamByBlocks:
         part, square_part, epsilon = self.numbers
         lr, kept = np.float32(rate), np.float32(1.0 - decay)
         with np.errstate(all="ignore"):
-            for index, tensors in self.states:
-                gradient = blocks(host_view(gradients[index]), _BLOCK)
-                for g, x, m, v in zip(gradient, *(t.read() for t in tensors), strict=True):
+            for index, shape, tensors in self.states:
+                gradient = host_view(gradients[index])
+                if gradient.shape != shape:
+                    raise ValueError(f"A gradient of shape {gradient.shape} came for a variable of shape {shape}.")
+                for g, x, m, v in zip(blocks(gradient, _BLOCK), *(t.read() for t in tensors), strict=True):
                     t = self.scratch[: len(x)]
                     np.subtract(g, m, t)
                     np.multiply(t, part, t)
