@@ -405,3 +405,13 @@ class NoSize:
 def test_what_is_wrong_is_said(call: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("cells", [[layers.GRUCell(4)], [layers.LSTMCell(3), layers.GRUCell(4)]], ids=len)
+def test_what_changes_the_output_in_place_leaves_the_state(cells: list[Any]) -> None:
+    layer = layers.RNN(cells if len(cells) > 1 else cells[0], return_state=True)
+    output, *states = layer(data(2, 3, 5))
+    before = [value.copy() for value in host(states)]
+    output += 1
+    for now, then in zip(host(states), before, strict=True):
+        np.testing.assert_array_equal(now, then)

@@ -276,7 +276,7 @@ class RNN(Layer):
         if isinstance(cell, StackedRNNCells) and type(cell).call is StackedRNNCells.call:
             cell, own = cell.cells[-1], tree.flatten(states[-1])
         if mask is None and outputs.shape[1] != 0 and isinstance(cell, Cell) and type(cell).call is Cell.call:
-            return own[0]
+            return ops.copy(own[0]) if self.return_state else own[0]  # callers may change one of the two in place
         return ops.getitem(outputs, (slice(None), -1))
 
     def _through(self, cell: Any, x: Any, states: Any, mask: Any, training: Any) -> tuple[Any, Any]:
