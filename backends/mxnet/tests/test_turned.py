@@ -278,3 +278,18 @@ def test_adam_by_blocks_takes_no_gradient_of_another_shape(
     optimizer.build([variable])
     with pytest.raises(ValueError, match="A gradient of shape"):
         optimizer.apply([active.to_tensor(np.ones(shape, "float32"))])
+
+
+def test_adam_by_blocks_decays_at_small_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_FEW_THREADS", 1000)
+    start = rng.uniform(0.5, 2.0, 20000).astype("float32")
+    gradients = [active.to_tensor(rng.standard_normal(start.shape).astype("float32")) for _ in range(10)]
+    found = []
+    for decay in (0.0, 0.01):
+        variable = active.make_variable(start, trainable=True, name="v")
+        optimizer = optimizers.AdamW(2e-6, weight_decay=decay)
+        optimizer.build([variable])
+        for gradient in gradients * 20:
+            optimizer.apply([gradient])
+        found.append(variable.numpy().astype("float64").mean())
+    assert (found[0] - found[1]) / start.mean() == pytest.approx(200 * 2e-6 * 0.01, rel=0.1)

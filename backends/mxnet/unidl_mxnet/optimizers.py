@@ -23,7 +23,7 @@ _LIB = mx.base._LIB
 _check = mx.base.check_call
 _MANY = 40  # how many variables one call may take
 _LARGE = 4096  # elements from which on a variable is worth a call of its own
-_BLOCK = 2**15  # elements of a block: five of them, for the update, fit into a processor's second cache
+_BLOCK = 2**15  # elements of a block: six of them, for the update, fit into a processor's second cache
 _FEW_THREADS = 2  # with more of them mxnet's operators are faster than NumPy, which has one
 
 
@@ -117,18 +117,18 @@ class _AdamByBlocks:
     ) -> None:
         self.states = [(i, v.shape, [HostBlocks(t, _BLOCK) for t in (v, *slots)]) for i, v, *slots in states]
         self.numbers = [np.float32(n) for n in (1.0 - beta_1, 1.0 - beta_2, epsilon)]
-        self.scratch = np.empty(_BLOCK, "float32")
+        self.scratch = np.empty((2, _BLOCK), "float32")
 
     def __call__(self, gradients: Sequence[Any], rate: float, decay: float) -> None:
         part, square_part, epsilon = self.numbers
-        lr, kept = np.float32(rate), np.float32(1.0 - decay)
+        lr, lost = np.float32(rate), np.float32(decay)
         with np.errstate(all="ignore"):
             for index, shape, tensors in self.states:
                 gradient = host_view(gradients[index])
                 if gradient.shape != shape:
                     raise ValueError(f"A gradient of shape {gradient.shape} came for a variable of shape {shape}.")
                 for g, x, m, v in zip(blocks(gradient, _BLOCK), *(t.read() for t in tensors), strict=True):
-                    t = self.scratch[: len(x)]
+                    t, decayed = self.scratch[:, : len(x)]
                     np.subtract(g, m, t)
                     np.multiply(t, part, t)
                     np.add(m, t, m)
@@ -140,8 +140,9 @@ class _AdamByBlocks:
                     np.add(t, epsilon, t)
                     np.divide(m, t, t)
                     np.multiply(t, lr, t)
-                    if decay:
-                        np.multiply(x, kept, x)
+                    if decay:  # with the rest: alone it may be too small to change a float32
+                        np.multiply(x, lost, decayed)
+                        np.add(t, decayed, t)
                     np.subtract(x, t, x)
 
 
