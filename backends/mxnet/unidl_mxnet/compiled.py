@@ -16,7 +16,7 @@ from unidl_mxnet.kernels._products import permuted
 from unidl_mxnet.kernels.nn import batch_statistics_normalization
 from unidl_mxnet.layout import ChannelsFirst, first_shape
 from unidl_mxnet.tensors import assign
-from unidl_mxnet.turned import Turned, loop, turned_for
+from unidl_mxnet.turned import Turned, loop, to_turn
 
 _LIB = mx.base._LIB
 _Handle = mx.base.NDArrayHandle
@@ -36,7 +36,7 @@ class _Builder:
         heads: how many of the outputs gradients are wanted of; the others, and all updates, are cut off
             from them, so that no time goes into gradients of zero.
         symbols: what makes the symbols.
-        turned: id of a variable to its memory in the shape of its transpose, where that is what lies there.
+        views: id of a variable whose memory holds its transpose to an array of that shape, on the same memory.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class _Builder:
         backend: Any,
         heads: int | None,
         symbols: Symbols | None = None,
-        turned: Mapping[int, Any] | None = None,
+        views: Mapping[int, Any] | None = None,
     ) -> None:
         from unidl.graph.symbolic import SymbolicTensor, substitute
 
         self.symbolic, self.substitute = SymbolicTensor, substitute
         self.graph, self.backend = graph, backend
         self.F = symbols or Symbols()
-        self.turned = turned or {}
+        self.views = views or {}
         self.layout = ChannelsFirst(self.F)
         self.trains = heads is not None
         self.symbols: dict[int, Symbol] = {}
@@ -75,8 +75,8 @@ class _Builder:
             if not isinstance(value, self.backend.Variable):
                 value = self.backend.to_tensor(value, tensor.dtype)
             name = f"value{len(self.values)}"
-            self.values[name] = self.turned.get(id(value), value)
-            if id(value) in self.turned:
+            self.values[name] = self.views.get(id(value), value)
+            if id(value) in self.views:
                 turned = self.F.variable(name, tuple(tensor.shape)[::-1], tensor.dtype)
                 self.symbols[key] = permuted(self.F, turned, (1, 0))
                 self.symbols[key].turned = turned
@@ -172,12 +172,12 @@ class Executable:
     Attributes:
         graph: the lowered graph.
         reads: the variables that the gradient heads depend on.
-        turned: the variables that it finds turned in memory.
+        turned: what must have turned the memory of its variables; None if they lie as they are.
     """
 
     def __init__(self, graph: Any, backend: Any, heads: int | None = None, turned: Turned | None = None) -> None:
         self.graph, self.backend, self.turned = graph, backend, turned
-        builder = _Builder(graph, backend, heads, turned=None if turned is None else turned.views)
+        builder = _Builder(graph, backend, heads, views=None if turned is None else turned.views)
         symbol, names, places = builder.build()
         if not any(n in builder.inputs or n in builder.values for n in names):
             raise _NothingToCompute
@@ -196,7 +196,7 @@ class Executable:
         self._draws = builder.draws
         # mxnet's batch normalization uses the batch's own moments only while autograd is in training mode.
         self._training_mode = any(n.op.name == _FUSED for n in graph.nodes)
-        used = {*builder.turned, *(id(v) for v in builder.values.values())}
+        used = {*builder.views, *(id(v) for v in builder.values.values())}
         leaves = {id(t) for node in graph.nodes if id(node) in builder.main for t in node.inputs()}
         heads_end = graph.outputs[: builder.heads]
         self.reads = {
@@ -303,20 +303,23 @@ def train_step(
         return _step(forward, variables, apply)
     graph, backend = forward.graph, forward.backend
     set_forward = {id(v) for v, _ in graph.updates}
-    turned = None
+    wide = None
     if slots is not None and not any(id(v) in set_forward for v in variables):
-        turned = turned_for(graph, variables, slots)
-    if turned is None:
+        wide = to_turn(graph, variables, slots)
+    if wide is None:
         return _step(Executable(graph, backend, heads=1), variables, apply)
-    in_loop = _step(Executable(graph, backend, 1, turned), variables, apply)
-    alone: list[Callable[..., tuple[Any, ...]]] = []  # made when it is first wanted: it takes as much memory again
+    # Each is made when it is first wanted, for it takes memory of its own.
+    turned: Turned | None = None
+    steps: dict[bool, Callable[..., tuple[Any, ...]]] = {}
 
     def step(*inputs: Any) -> tuple[Any, ...]:
-        if loop.turned is turned or loop.enter(turned):
-            return in_loop(*inputs)
-        if not alone:
-            alone.append(_step(Executable(graph, backend, heads=1), variables, apply))
-        return alone[0](*inputs)
+        nonlocal turned
+        if turned is None and loop.is_open:
+            turned = Turned(*wide)
+        inside = turned is not None and loop.enter(turned)
+        if inside not in steps:
+            steps[inside] = _step(Executable(graph, backend, 1, turned if inside else None), variables, apply)
+        return steps[inside](*inputs)
 
     return step
 

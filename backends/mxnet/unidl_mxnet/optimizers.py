@@ -106,7 +106,8 @@ def sgd(optimizer: Any, variables: list[Any]) -> Apply:
 
 
 class _AdamByBlocks:
-    """Adam's update of large variables on the host, by NumPy.
+    """Adam's update of large variables on the host, by NumPy: m += (1 - beta_1) (g - m), v += (1 - beta_2) (g² - v),
+    and x -= rate m / (sqrt(v) + epsilon) + decay x.
 
     MXNet's operator is compiled for SSE, four numbers at a time, which makes it wait for roots and quotients. NumPy has
     the widest vectors of the processor, and a block stays in its cache from the first pass to the last.

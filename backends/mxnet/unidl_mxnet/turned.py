@@ -40,8 +40,8 @@ class Turned:
         for variable, (_, gradient) in zip(variables, gradients, strict=True):
             view = self.views[id(variable)] = alias(variable, gradient.shape)
             mark(view, gradient)
-        self._there = [_both_ways(array) for array in self.watched.values()]
-        self._back = [*self._there, *gradients]
+        self._kept = [_both_ways(array) for array in self.watched.values()]
+        self._gradients = gradients
         scratch = mx.np.empty((max(v.size for v in variables),), dtype="float32")
         self._scratch = {v.shape: alias(scratch[: v.size], v.shape) for v in variables}
         self._scratch |= {v.shape[::-1]: alias(scratch[: v.size], v.shape[::-1]) for v in variables}
@@ -55,18 +55,19 @@ class Turned:
 
     def turn(self) -> None:
         with _signals_later():
-            for straight, turned in self._there:
+            for straight, turned in self._kept:  # gradients are written anew
                 self._transpose(straight, turned)
             for array in self.watched.values():
                 array.turned = self
             loop.turned = self
 
     def turn_back(self) -> None:
+        """Everything as it was, for the rest of the loop: who looks once may look again."""
         with _signals_later():
             for array in self.watched.values():
                 array.turned = None
             loop.turned, loop.is_open = None, False
-            for straight, turned in self._back:
+            for straight, turned in (*self._kept, *self._gradients):
                 self._transpose(turned, straight)
 
 
@@ -98,7 +99,7 @@ class _Loop:
     turned: Turned | None = None
 
     def enter(self, turned: Turned) -> bool:
-        """Whether `turned` is turned now: the first time that a step of the open loop asks, it gets so."""
+        """Whether `turned` is turned now; turns it if the loop is open."""
         if self.turned is turned:
             return True
         if self.turned is not None:
@@ -136,8 +137,10 @@ def training_loop(steps: int | None) -> Iterator[None]:
         loop.is_open = False
 
 
-def turned_for(graph: Any, variables: Sequence[Any], slots: Mapping[str, Sequence[Any]]) -> Turned | None:
-    """The large kernels of dense layers that see many rows in this graph; None if there are none."""
+def to_turn(
+    graph: Any, variables: Sequence[Any], slots: Mapping[str, Sequence[Any]]
+) -> tuple[list[Any], list[list[Any]]] | None:
+    """The large kernels of dense layers that see many rows in this graph, and their slots; None if there are none."""
     wide = {
         id(node.args[1].value) for node in graph.nodes
         if node.op.name == "linear" and is_of_many_rows(node.args[0].shape, node.args[0].dtype)
@@ -149,4 +152,4 @@ def turned_for(graph: Any, variables: Sequence[Any], slots: Mapping[str, Sequenc
     ]  # fmt: skip
     if not places:
         return None
-    return Turned([variables[i] for i in places], [[own[i] for own in slots.values()] for i in places])
+    return [variables[i] for i in places], [[own[i] for own in slots.values()] for i in places]

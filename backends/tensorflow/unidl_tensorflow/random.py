@@ -21,8 +21,8 @@ Tensor = Any
 
 #: TensorFlow's number for Philox (J. Salmon et al., SC 2011), whose state is (128 bits of counter, 64 bits of key).
 _PHILOX = 1
-#: Of rarer events 16 bits would miss the probability by more than a thousandth.
-_COARSEST = 2.0**-7
+#: The probability of rarer events 16 bits would miss by more than a thousandth.
+_RAREST = 2.0**-7
 #: Made when it is first needed: before, programs may still choose devices.
 _made: dict[str, Any] = {}
 
@@ -104,8 +104,8 @@ def random_normal(shape: Any, dtype: str | None = None, generator: Any = None) -
 
 
 def _kept(x: Tensor, rate: float) -> Tensor:
-    """Which elements dropout keeps: by 16 random bits each, at half the cost of a float, and 2**-17 off at most."""
-    if not _COARSEST <= rate <= 1 - _COARSEST:
+    """Which elements dropout keeps: by 16 random bits each, half the cost of a float; the rate is 2**-17 off at most."""
+    if not _RAREST <= rate <= 1 - _RAREST:
         return random_uniform(tf.shape(x), x.dtype) >= rate
     key, counter = _next()
     size = tf.size(x)

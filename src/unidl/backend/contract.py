@@ -303,9 +303,9 @@ class Backend(ABC):
         raise self.no_training_error("training")
 
     def training_loop(self, steps: int | None) -> contextlib.AbstractContextManager[None]:
-        """A context for so many training steps (None if that is not known) between which no code but unidl's runs.
+        """A context for so many training steps (None if that is not known) between which nothing changes variables.
 
-        Within, a backend may keep variables in whatever form suits its steps.
+        Within, a backend may keep them in whatever form suits its steps, if who looks at one sees it as it is.
         """
         return contextlib.nullcontext()
 

@@ -28,11 +28,7 @@ def _gates_in_order(F: Any, x: Any, order: tuple[int, ...] | None) -> Any:
 
 def _time_first(F: Any, x: Any) -> Any:
     """`x` (batch, time, features) as (time, batch, features): vectors of tokens are looked up so in the first place."""
-    if not F.symbolic or x.swapped is None:
-        return permuted(F, x, (1, 0, 2))
-    found = x.swapped()
-    x.swapped = lambda: found  # for the other direction
-    return found
+    return x.swapped() if F.symbolic and x.swapped is not None else permuted(F, x, (1, 0, 2))
 
 
 def _fused(

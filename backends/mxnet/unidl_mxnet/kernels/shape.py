@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -256,7 +257,7 @@ def take(F: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
         return zeros(F, (*have[:axis], *picked, *have[axis + 1 :]), F.dtype(x))
     found = F._npi_take(x, indices, axis=axis, mode="wrap")
     if F.symbolic and axis == 0 and len(F.shape(indices)) == 2:
-        found.swapped = lambda: take(F, x, permuted(F, indices, (1, 0)), 0)
+        found.swapped = functools.cache(lambda: take(F, x, permuted(F, indices, (1, 0)), 0))
     return found
 
 

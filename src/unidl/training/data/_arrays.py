@@ -62,7 +62,7 @@ class ArrayAdapter(Adapter):
         self._pack = packer((x, y, sample_weight))
         data = [leaf for leaf in tree.flatten((x, y)) if leaf is not None]
         weights = [leaf for leaf in tree.flatten(sample_weight) if leaf is not None]
-        # Otherwise rows are read batch by batch.
+        # Where they are not, rows are read batch by batch.
         self.resident = not any(is_lazy(a) or isinstance(a, np.memmap) for a in data) and (
             sum(map(_bytes, data)) < RESIDENT_BYTES
         )
