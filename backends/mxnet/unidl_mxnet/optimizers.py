@@ -16,14 +16,14 @@ import numpy as np
 
 from unidl_mxnet._engine import mx, runs_at_once, threads
 from unidl_mxnet._invoke import ARRAYS, _operator
-from unidl_mxnet.tensors import HostBlocks, HostNumber, alias, blocks, from_host, host_view
+from unidl_mxnet.tensors import HostBlocks, HostNumber, alias, from_host
 
 Apply = Callable[[list[Any]], None]
 _LIB = mx.base._LIB
 _check = mx.base.check_call
 _MANY = 40  # how many variables one call may take
 _LARGE = 4096  # elements from which on a variable is worth a call of its own
-_BLOCK = 2**15  # elements of a block: six of them, for the update, fit into a processor's second cache
+_BLOCK = 2**15  # elements of a block: five of them, for the update, fit into a processor's second cache
 _FEW_THREADS = 2  # with more of them mxnet's operators are faster than NumPy, which has one
 
 
@@ -105,46 +105,62 @@ def sgd(optimizer: Any, variables: list[Any]) -> Apply:
     return lambda gradients: update(gradients, rate.read())
 
 
+def _saxpy() -> Callable[[int, float, int, int, int, int], None] | None:
+    """``y += a x`` by mxnet's BLAS: size, a, address of x, 1, address of y, 1; None if the library does not show it."""
+    function = getattr(_LIB, "cblas_saxpy", None)
+    if function is not None:
+        function.restype = None
+        function.argtypes = (
+            ctypes.c_int, ctypes.c_float, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int,
+        )  # fmt: skip
+    return function
+
+
 class _AdamByBlocks:
-    """Adam's update of large variables on the host, by NumPy: m += (1 - beta_1) (g - m), v += (1 - beta_2) (g² - v),
-    and x -= rate m / (sqrt(v) + epsilon) + decay x.
+    """Adam's update of large variables on the host, by NumPy and BLAS: m = beta_1 m + (1 - beta_1) g,
+    v = beta_2 v + (1 - beta_2) g², x -= rate m / (sqrt(v) + epsilon) + decay x.
 
     MXNet's operator is compiled for SSE, four numbers at a time, which makes it wait for roots and quotients. NumPy has
     the widest vectors of the processor, and a block stays in its cache from the first pass to the last.
     """
 
     def __init__(
-        self, states: Sequence[tuple[int, Any, Any, Any]], beta_1: float, beta_2: float, epsilon: float
+        self, states: Sequence[tuple[int, Any, Any, Any]], beta_1: float, beta_2: float, epsilon: float, saxpy: Any
     ) -> None:
         self.states = [(i, v.shape, [HostBlocks(t, _BLOCK) for t in (v, *slots)]) for i, v, *slots in states]
-        self.numbers = [np.float32(n) for n in (1.0 - beta_1, 1.0 - beta_2, epsilon)]
-        self.scratch = np.empty((2, _BLOCK), "float32")
+        self.betas, self.epsilon = (beta_1, beta_2), np.float32(epsilon)
+        self.saxpy = saxpy
+        scratch = from_host(np.empty(_BLOCK, "float32"))
+        self.scratch = HostBlocks(scratch, _BLOCK).read()[0]
 
     def __call__(self, gradients: Sequence[Any], rate: float, decay: float) -> None:
-        part, square_part, epsilon = self.numbers
-        lr, lost = np.float32(rate), np.float32(decay)
+        saxpy, epsilon, lr = self.saxpy, self.epsilon, np.float32(rate)
+        kept, square_kept = map(np.float32, self.betas)
+        new, square_new = (1.0 - beta for beta in self.betas)
+        scratch, s = self.scratch
         with np.errstate(all="ignore"):
             for index, shape, tensors in self.states:
-                gradient = host_view(gradients[index])
+                gradient = gradients[index]
                 if gradient.shape != shape:
                     raise ValueError(f"A gradient of shape {gradient.shape} came for a variable of shape {shape}.")
-                for g, x, m, v in zip(blocks(gradient, _BLOCK), *(t.read() for t in tensors), strict=True):
-                    t, decayed = self.scratch[:, : len(x)]
-                    np.subtract(g, m, t)
-                    np.multiply(t, part, t)
-                    np.add(m, t, m)
+                blocks = zip(*(t.read() for t in (HostBlocks(gradient, _BLOCK), *tensors)), strict=True)
+                for (g, of_g), (x, of_x), (m, of_m), (v, of_v) in blocks:
+                    size = len(x)
+                    t = scratch[:size]
+                    np.multiply(m, kept, m)
+                    saxpy(size, new, of_g, 1, of_m, 1)
                     np.multiply(g, g, t)
-                    np.subtract(t, v, t)
-                    np.multiply(t, square_part, t)
-                    np.add(v, t, v)
+                    np.multiply(v, square_kept, v)
+                    saxpy(size, square_new, s, 1, of_v, 1)
                     np.sqrt(v, t)
                     np.add(t, epsilon, t)
                     np.divide(m, t, t)
-                    np.multiply(t, lr, t)
                     if decay:  # with the rest: alone it may be too small to change a float32
-                        np.multiply(x, lost, decayed)
-                        np.add(t, decayed, t)
-                    np.subtract(x, t, x)
+                        np.multiply(t, lr, t)
+                        saxpy(size, decay, of_x, 1, s, 1)
+                        np.subtract(x, t, x)
+                    else:
+                        saxpy(size, -rate, s, 1, of_x, 1)
 
 
 def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
@@ -156,9 +172,9 @@ def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
     one = from_host(np.ones((1,), "float32"))
     variables, slots = _arrays(variables), [_arrays(optimizer.slots[name]) for name in ("momentum", "velocity")]
     epsilon = float(optimizer.epsilon)
-    on_host = runs_at_once() and threads() <= _FEW_THREADS and rate.pointer is not None
+    saxpy = _saxpy() if runs_at_once() and threads() <= _FEW_THREADS and rate.pointer is not None else None
     # The operator for one variable is vectorized, but its decay is part of the gradient.
-    large = [i for i, v in enumerate(variables) if v.size >= _LARGE and (on_host or not decay)]
+    large = [i for i, v in enumerate(variables) if v.size >= _LARGE and (saxpy or not decay)]
     rest = [i for i in range(len(variables)) if i not in set(large)]
     update = _Update(
         "_multi_adamw_update", [variables[i] for i in rest], [[s[i] for i in rest] for s in slots], [one],
@@ -166,7 +182,7 @@ def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
     )  # fmt: skip
     states = [(i, variables[i], *(s[i] for s in slots)) for i in large]
     texts = {"beta1": repr(beta_1), "beta2": repr(beta_2), "epsilon": repr(epsilon)}
-    by_blocks = _AdamByBlocks(states, beta_1, beta_2, epsilon) if on_host and states else None
+    by_blocks = _AdamByBlocks(states, beta_1, beta_2, epsilon, saxpy) if saxpy and states else None
 
     def apply(gradients: list[Any]) -> None:
         step, lr = count.read() + 1, rate.read()

@@ -196,24 +196,22 @@ def _memory(tensor: Any, address: int) -> np.ndarray:
 
 
 class HostBlocks:
-    """The memory of an array on the host, flat and in blocks; for an engine that has finished when a call returns."""
+    """The memory of an array on the host, in blocks; for an engine that has finished when a call returns."""
 
     def __init__(self, tensor: Any, size: int) -> None:
         self.tensor, self.size = tensor, size
         self.address = 0
-        self.blocks: list[np.ndarray] = []
+        self.blocks: list[tuple[np.ndarray, int]] = []
 
-    def read(self) -> list[np.ndarray]:
+    def read(self) -> list[tuple[np.ndarray, int]]:
+        """Flat parts of so many elements, the last one of the rest, each with its address."""
         address = _address(self.tensor)
         if address != self.address:
-            self.address, self.blocks = address, blocks(_memory(self.tensor, address), self.size)
+            flat = _memory(self.tensor, address).reshape(-1)
+            places = range(0, len(flat), self.size)
+            self.blocks = [(flat[i : i + self.size], address + i * flat.itemsize) for i in places]
+            self.address = address
         return self.blocks
-
-
-def blocks(array: np.ndarray, size: int) -> list[np.ndarray]:
-    """`array` flat, in parts of `size` elements, the last one of the rest."""
-    flat = array.reshape(-1)
-    return [flat[i : i + size] for i in range(0, len(flat), size)]
 
 
 def increment(variable: Any) -> None:

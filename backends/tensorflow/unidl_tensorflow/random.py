@@ -104,7 +104,7 @@ def random_normal(shape: Any, dtype: str | None = None, generator: Any = None) -
 
 
 def _kept(x: Tensor, rate: float) -> Tensor:
-    """Which elements dropout keeps: by 16 random bits each, half the cost of a float; the rate is 2**-17 off at most."""
+    """Which elements dropout keeps: by 16 random bits each, at half the cost; their rate is 2**-17 off at most."""
     if not _RAREST <= rate <= 1 - _RAREST:
         return random_uniform(tf.shape(x), x.dtype) >= rate
     key, counter = _next()

@@ -271,7 +271,7 @@ class RNN(Layer):
         return self._last(outputs, states, mask), outputs, states
 
     def _last(self, outputs: Any, states: Any, mask: Any) -> Any:
-        """The last output: of unidl's own cells the first state, whose gradient needs no room for the outputs before."""
+        """The last output: of unidl's own cells the first state, whose gradient needs no room for earlier ones."""
         cell, own = self.cell, states
         if isinstance(cell, StackedRNNCells) and type(cell).call is StackedRNNCells.call:
             cell, own = cell.cells[-1], tree.flatten(states[-1])
