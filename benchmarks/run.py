@@ -1,12 +1,13 @@
 """unidl against native code and Keras 3, side by side: time of a training step, and of one row.
 
-usage: python benchmarks/run.py [--backend torch] [--case cnn] [--against native best keras] [--rounds 7]
-                                [--cores 0] [--write]
+usage: python benchmarks/run.py [--backend torch] [--case cnn] [--against native best keras] [--rounds 5]
+                                [--processes 3] [--cores 0] [--write]
 
 All contenders of a case run in processes of their own, pinned to the same cores, taking turns round by round, so that
-a machine whose speed drifts slows them all. A ratio is the median over rounds of unidl's time divided by the other's:
-below 1 unidl is faster. ``--cores 0 0-1`` measures on one pinned core, then on two. ``--write`` puts the tables into
-benchmarks/RESULTS.md.
+a machine whose speed drifts slows them all. They are started several times: where the system happens to place the
+memory of a process makes single kernels up to half as fast again, for as long as it lives. A ratio is the median over
+all rounds of unidl's time divided by the other's: below 1 unidl is faster. ``--cores 0 0-1`` measures on one pinned
+core, then on two. ``--write`` puts the tables into benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -88,10 +89,26 @@ def exists(backend: str, contender: str, case: str) -> bool:
     return not {(backend, contender, case), (backend, contender, "*")} & MISSING
 
 
-def measure(backend: str, case: str, rivals: list[str], rounds: int, cores: list[int]) -> dict[str, list[Sample]]:
+class Plan(NamedTuple):
+    """How often to measure: times that each contender is started, and rounds in each of its lives."""
+
+    processes: int
+    rounds: int
+
+
+def measure(backend: str, case: str, rivals: list[str], plan: Plan, cores: list[int]) -> dict[str, list[Sample]]:
     contenders = ["unidl", *(r for r in rivals if exists(backend, r, case))]
     if case in LATENCY:
         contenders = [c for c in contenders if c != "best"]
+    samples: dict[str, list[Sample]] = {c: [] for c in contenders}
+    for _ in range(plan.processes):
+        for contender, found in once(backend, case, contenders, plan.rounds, cores).items():
+            samples[contender] += found
+    return samples
+
+
+def once(backend: str, case: str, contenders: list[str], rounds: int, cores: list[int]) -> dict[str, list[Sample]]:
+    """The rounds of one process for each contender."""
     workers = {c: Worker(backend, c, case, cores) for c in contenders}
     try:
         for worker in workers.values():
@@ -114,7 +131,7 @@ def cell(value: float) -> str:
     return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
 
 
-def report(backend: str, cases: list[str], rivals: list[str], rounds: int, cores: list[int]) -> list[str]:
+def report(backend: str, cases: list[str], rivals: list[str], plan: Plan, cores: list[int]) -> list[str]:
     """Lines of a Markdown table, printed as they come."""
     head = ["case", "unidl"]
     for rival in rivals:
@@ -124,7 +141,7 @@ def report(backend: str, cases: list[str], rivals: list[str], rounds: int, cores
     print("\n".join(lines), flush=True)
     found: dict[str, list[float]] = {rival: [] for rival in rivals}
     for case in cases:
-        samples = measure(backend, case, rivals, rounds, cores)
+        samples = measure(backend, case, rivals, plan, cores)
         ours = samples["unidl"]
         row = [case, cell(statistics.median(s.cpu for s in ours))]
         for rival in rivals:
@@ -178,7 +195,8 @@ def main() -> None:
     parser.add_argument("--backend", nargs="+", default=list(BACKENDS), choices=BACKENDS)
     parser.add_argument("--case", nargs="+", default=[*WORKLOADS, *LATENCY], choices=[*WORKLOADS, *LATENCY])
     parser.add_argument("--against", nargs="+", default=list(RIVALS), choices=RIVALS)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5, help="in each process")
+    parser.add_argument("--processes", type=int, default=3, help="how many times each contender is started")
     parser.add_argument("--cores", nargs="+", default=["0"], help="such as 0 or 0-3; several for several tables")
     parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md")
     args = parser.parse_args()
@@ -186,7 +204,7 @@ def main() -> None:
     for backend in args.backend:
         rivals = [r for r in args.against if (backend, r, "*") not in MISSING]
         for cores in args.cores:
-            lines += report(backend, args.case, rivals, args.rounds, core_list(cores))
+            lines += report(backend, args.case, rivals, Plan(args.processes, args.rounds), core_list(cores))
     if args.write:
         (HERE / "RESULTS.md").write_text("\n".join(["# Results", "", *lines]).rstrip() + "\n")
 

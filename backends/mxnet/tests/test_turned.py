@@ -256,8 +256,8 @@ def test_adam_by_blocks_is_that_of_mxnet(make: Callable[[float], Any], monkeypat
     start = rng.standard_normal(2 * kernels._BLOCK + 100).astype("float32")
     gradients = [(rng.standard_normal(start.shape) * 10.0**-i).astype("float32") for i in range(3)]
     found = []
-    for few in (1000, 0):
-        monkeypatch.setattr(kernels, "_FEW_THREADS", few)
+    for threads in (1, 2):
+        monkeypatch.setattr(kernels, "threads", lambda n=threads: n)
         variable = active.make_variable(start, trainable=True, name="v")
         optimizer = make(0.01)
         optimizer.build([variable])
@@ -272,7 +272,7 @@ def test_adam_by_blocks_is_that_of_mxnet(make: Callable[[float], Any], monkeypat
 def test_adam_by_blocks_takes_no_gradient_of_another_shape(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "_FEW_THREADS", 1000)
+    monkeypatch.setattr(kernels, "threads", lambda: 1)
     variable = active.make_variable(np.ones((100, 200), "float32"), trainable=True, name="v")
     optimizer = optimizers.Adam(0.01)
     optimizer.build([variable])
@@ -281,7 +281,7 @@ def test_adam_by_blocks_takes_no_gradient_of_another_shape(
 
 
 def test_adam_by_blocks_decays_at_small_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_FEW_THREADS", 1000)
+    monkeypatch.setattr(kernels, "threads", lambda: 1)
     start = rng.uniform(0.5, 2.0, 20000).astype("float32")
     gradients = [active.to_tensor(rng.standard_normal(start.shape).astype("float32")) for _ in range(10)]
     found = []

@@ -24,7 +24,6 @@ _check = mx.base.check_call
 _MANY = 40  # how many variables one call may take
 _LARGE = 4096  # elements from which on a variable is worth a call of its own
 _BLOCK = 2**15  # elements of a block: five of them, for the update, fit into a processor's second cache
-_FEW_THREADS = 2  # with more of them mxnet's operators are faster than NumPy, which has one
 
 
 class _Update:
@@ -172,7 +171,8 @@ def adam(optimizer: Any, variables: list[Any]) -> Apply | None:
     one = from_host(np.ones((1,), "float32"))
     variables, slots = _arrays(variables), [_arrays(optimizer.slots[name]) for name in ("momentum", "velocity")]
     epsilon = float(optimizer.epsilon)
-    saxpy = _saxpy() if runs_at_once() and threads() <= _FEW_THREADS and rate.pointer is not None else None
+    # With several threads mxnet's operators are faster than NumPy, which has one.
+    saxpy = _saxpy() if runs_at_once() and threads() == 1 and rate.pointer is not None else None
     # The operator for one variable is vectorized, but its decay is part of the gradient.
     large = [i for i, v in enumerate(variables) if v.size >= _LARGE and (saxpy or not decay)]
     rest = [i for i in range(len(variables)) if i not in set(large)]

@@ -104,16 +104,17 @@ def random_normal(shape: Any, dtype: str | None = None, generator: Any = None) -
 
 
 def _kept(x: Tensor, rate: float) -> Tensor:
-    """Which elements dropout keeps: by 16 random bits each, at half the cost; their rate is 2**-17 off at most."""
+    """Which elements dropout keeps, by few random bits each, which are dear: 8 if they give the very rate, else 16."""
     if not _RAREST <= rate <= 1 - _RAREST:
         return random_uniform(tf.shape(x), x.dtype) >= rate
+    bits, dtype = (8, tf.int8) if float(rate * 2**8).is_integer() else (16, tf.int16)
     key, counter = _next()
-    size = tf.size(x)
+    size, share = tf.size(x), 32 // bits
     words = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[(size + 1) // 2], key=key, counter=counter, alg=_PHILOX, dtype=tf.uint32
+        shape=[(size + share - 1) // share], key=key, counter=counter, alg=_PHILOX, dtype=tf.uint32
     )
-    halves = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size]
-    return tf.reshape(halves, tf.shape(x)) >= tf.constant(round(rate * 2**16) - 2**15, tf.int16)
+    numbers = tf.reshape(tf.reshape(tf.bitcast(words, dtype), [-1])[:size], tf.shape(x))
+    return numbers >= tf.constant(round(rate * 2**bits) - 2 ** (bits - 1), dtype)
 
 
 def random_dropout(x: Tensor, rate: float, generator: Any = None) -> Tensor:
