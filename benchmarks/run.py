@@ -200,7 +200,9 @@ def main() -> None:
     parser.add_argument("--cores", nargs="+", default=["0"], help="such as 0 or 0-3; several for several tables")
     parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md")
     args = parser.parse_args()
-    lines = [*(__doc__ or "").splitlines()[:1], "", *machine()]
+    title, _usage, explanation = (__doc__ or "").strip().split("\n\n")
+    command = " ".join(["benchmarks/run.py", *sys.argv[1:]])
+    lines = [title, "", explanation, "", f"By `python {command}`, on:", "", *machine()]
     for backend in args.backend:
         rivals = [r for r in args.against if (backend, r, "*") not in MISSING]
         for cores in args.cores:
