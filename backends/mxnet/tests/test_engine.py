@@ -12,7 +12,7 @@ import pytest
 
 from unidl import ops
 from unidl.errors import OpError
-from unidl_mxnet._engine import _OldNumPy, _version, processor_has
+from unidl_mxnet._engine import _OldNumPy, _version, processor_has, threads
 from unidl_mxnet._invoke import ARRAYS
 
 SCRIPT = """
@@ -103,3 +103,17 @@ print(blas.openblas_get_corename().decode(), os.environ.get("OPENBLAS_CORETYPE")
         environment |= {"OPENBLAS_CORETYPE": asked} if asked else {}
         done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
         assert done.stdout.strip() == expected, done.stderr
+
+
+def test_threads_are_those_asked_for_or_half_of_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MXNET_OMP_MAX_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    assert threads() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on other systems than Linux
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert threads() == 4
+    monkeypatch.setenv("MXNET_OMP_MAX_THREADS", "2")
+    assert threads() == 2

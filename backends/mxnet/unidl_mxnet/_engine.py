@@ -157,7 +157,10 @@ def runs_at_once() -> bool:
 def threads() -> int:
     """How many threads an operator of mxnet uses on a CPU: half of the processors if nobody has said."""
     given = os.environ.get("MXNET_OMP_MAX_THREADS") or os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() else max(len(os.sched_getaffinity(0)) // 2, 1)
+    if given.isdigit():
+        return int(given)
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(processors // 2, 1)
 
 
 @contextlib.contextmanager
