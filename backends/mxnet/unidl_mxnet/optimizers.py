@@ -129,14 +129,13 @@ class _AdamByBlocks:
         self.states = [(i, v.shape, [HostBlocks(t, _BLOCK) for t in (v, *slots)]) for i, v, *slots in states]
         self.betas, self.epsilon = (beta_1, beta_2), np.float32(epsilon)
         self.saxpy = saxpy
-        scratch = from_host(np.empty(_BLOCK, "float32"))
-        self.scratch = HostBlocks(scratch, _BLOCK).read()[0]
+        self.scratch = np.empty(_BLOCK, "float32")
 
     def __call__(self, gradients: Sequence[Any], rate: float, decay: float) -> None:
         saxpy, epsilon, lr = self.saxpy, self.epsilon, np.float32(rate)
         kept, square_kept = map(np.float32, self.betas)
         new, square_new = (1.0 - beta for beta in self.betas)
-        scratch, s = self.scratch
+        scratch, s = self.scratch, self.scratch.ctypes.data
         with np.errstate(all="ignore"):
             for index, shape, tensors in self.states:
                 gradient = gradients[index]
